@@ -1,0 +1,236 @@
+"""The training loop: a SpeechBrain Brain for any set of tasks. It names no task, head, loss or augmentation."""
+
+import logging
+from dataclasses import replace
+
+import speechbrain as sb
+import torch
+from speechbrain.utils.repro import SaveableGenerator
+
+from mtlaug_sb.feature_cache import FeatureCache
+from mtlaug_sb.history import History
+from mtlaug_sb.masking import labelled_rows, trim, valid_mask
+from mtlaug_sb.policy import AugmentationPolicy
+
+logger = logging.getLogger(__name__)
+
+
+class MultiTaskBrain(sb.Brain):
+    """Train every task of the YAML on one shared encoder.
+
+    Arguments
+    ---------
+    hparams : dict
+        ``modules`` (``features``, ``normalization``, ``encoder``, ``weighting``), ``tasks`` (name -> Task),
+        ``augmentation`` (a policy or None), ``opt_class``, ``lr_curve``, ``number_of_epochs``, ``main_task``,
+        ``choose_epoch_by`` (a column of the history; higher is better), ``train_log``.
+    run_opts : dict or RunOptions
+        SpeechBrain's run options.
+    checkpointer : speechbrain.utils.checkpoints.Checkpointer or None
+        Gets everything that a resumed run needs.
+    feature_cache : FeatureCache or None
+        Of an earlier run with the same features and waveform augmentations.
+    """
+
+    def __init__(self, hparams, run_opts=None, checkpointer=None, feature_cache=None):
+        self.task_modules = {f"task_{name}": task for name, task in hparams["tasks"].items()}
+        modules = {**hparams["modules"], **self.task_modules}
+        super().__init__(modules, hparams["opt_class"], hparams, run_opts, checkpointer)
+        self.tasks = hparams["tasks"]
+        self.untouched = AugmentationPolicy({})
+        self.policy = (hparams["augmentation"] or self.untouched).to(self.device)
+        trained = any(p.requires_grad for p in hparams["modules"]["features"].parameters())
+        self.feature_cache = FeatureCache(0) if trained else feature_cache or FeatureCache(hparams["cache_mb"])
+        self.history = History(hparams["train_log"])
+        self.skipped_steps = 0
+        self.steps_per_epoch = None
+        self.test_rows = []
+        if checkpointer is not None:
+            # the modules themselves, before any distributed wrapper: a checkpoint then fits both kinds of run
+            for name, module in modules.items():
+                if module.state_dict():
+                    checkpointer.add_recoverable(name, module, optional_load=name in self.task_modules)
+            checkpointer.add_recoverable("history", self.history)
+            checkpointer.add_recoverable("random_state", SaveableGenerator(self._generators()))
+
+    # ------------------------------------------------------------------ forward and objectives
+
+    def compute_forward(self, batch, stage):
+        """Features, shared frames, and every task's predictions and loss terms on a batch."""
+        with torch.autocast(self.device_type, enabled=False):  # power spectra do not fit into 16 bits
+            features, lengths, targets = self._front_end(batch.to(self.device), stage)
+        frames, lengths = self.modules.encoder(features, lengths)
+        outputs = {}
+        for name, task in self.tasks.items():
+            # without the policy nobody provides its target: such a task has nothing to say then
+            if task.target in targets:
+                predictions, terms = self.modules[f"task_{name}"](frames, lengths, targets[task.target])
+                outputs[name] = (predictions, terms, targets[task.target])
+        return outputs
+
+    def _front_end(self, batch, stage):
+        """Normalised features [batch, frames, dim], relative lengths [batch] and all targets of a batch."""
+        wavs, lengths = batch.wav
+        targets = {name: batch[name] for name in self.hparams.targets}
+        policy = self.policy if stage == sb.Stage.TRAIN else self.untouched
+        draw = policy.draw(len(wavs))
+
+        def features_of(rows):
+            some = {k: t[rows] for k, t in targets.items()}
+            some_wavs, some_lengths = trim(wavs[rows], lengths[rows])
+            some_wavs, some_lengths, some, done = policy.apply("waveform", draw[rows], some_wavs, some_lengths, some)
+            for k, t in some.items():
+                targets[k][rows] = t
+            return *self.modules.features(some_wavs, some_lengths), done.types
+
+        keys = [key and (name, key) for name, key in zip(batch.id, policy.reproducible(draw), strict=True)]
+        clean, lengths, types = self.feature_cache(keys, features_of)
+        seen, lengths, targets, draw = policy.apply("features", replace(draw, types=types), clean, lengths, targets)
+        seen = self.modules.normalization(seen, lengths)
+        wanted = {task.target for task in self.tasks.values()}
+        if "features" in wanted:
+            targets["features"] = _nan_padding(seen, lengths)
+        if "clean_features" in wanted:
+            targets["clean_features"] = _nan_padding(self.modules.normalization(clean, lengths), lengths)
+        if policy.effects:
+            targets[policy.target] = policy.labels(draw, self.device)
+        return seen, lengths, targets
+
+    def compute_objectives(self, outputs, batch, stage):
+        """One scalar from all terms; every term is logged by its name."""
+        objectives, weights = {}, {}
+        for name, (predictions, terms, targets) in outputs.items():
+            task = self.tasks[name]
+            objectives[name] = task.objective(terms)
+            weights[name] = task.weight * task.schedule(self.progress)
+            named = {f"{name}/{term}": value for term, value in terms.items()}
+            self.history.running.add(named, weight=labelled_rows(targets).sum())
+            task.update_metrics(predictions, targets)
+        loss = self.modules.weighting(objectives, weights)
+        self.history.running.add({"loss": loss})
+        if stage == sb.Stage.TEST:
+            predictions, _, targets = outputs[self.hparams.main_task]
+            probabilities = predictions["logits"].softmax(dim=1).cpu()
+            self.test_rows += zip(batch.id, targets.argmax(1).tolist(), probabilities.tolist(), strict=True)
+        return loss
+
+    # ------------------------------------------------------------------ one training step
+
+    @property
+    def progress(self):
+        """Share of the training that is done, 0 to 1."""
+        steps = -(-self.steps_per_epoch // self.grad_accumulation_factor) if self.steps_per_epoch else 1
+        return min(self.optimizer_step / max(steps * self.hparams.number_of_epochs - 1, 1), 1.0)
+
+    def fit_batch(self, batch):
+        """SpeechBrain's step, which also uses up the batches that the last accumulation of an epoch left over."""
+        should_step = self._is_step_boundary()
+        self.on_fit_batch_start(batch, should_step)
+        with self.no_sync(not should_step):
+            with self.training_ctx:
+                outputs = self.compute_forward(batch, sb.Stage.TRAIN)
+                loss = self.compute_objectives(outputs, batch, sb.Stage.TRAIN)
+            self.check_loss_isfinite(loss)
+            self.scaler.scale(loss / self.grad_accumulation_factor).backward()
+        if should_step:
+            self.optimizers_step()
+        self.on_fit_batch_end(batch, outputs, loss, should_step)
+        return loss.detach().cpu()
+
+    def optimizers_step(self):
+        """Clip over all parameters and step; a step with a gradient that is not finite is skipped and counted."""
+        for optimizer in self.optimizers_dict.values():
+            for group in optimizer.param_groups:
+                group.setdefault("base_lr", group["lr"])
+                group["lr"] = group["base_lr"] * self.hparams.lr_curve(self.progress)
+            self.scaler.unscale_(optimizer)
+        limit = self.max_grad_norm if self.max_grad_norm > 0 else torch.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.modules.parameters(), limit)
+        if torch.isfinite(norm):
+            for optimizer in self.optimizers_dict.values():
+                self.scaler.step(optimizer)
+        else:
+            self.skipped_steps += 1
+            logger.warning("Step skipped: its gradient is not finite (%d so far in this epoch)", self.skipped_steps)
+        self.scaler.update()
+        self.zero_grad(set_to_none=True)
+        self.optimizer_step += 1
+
+    def _is_step_boundary(self):
+        return self.step % self.grad_accumulation_factor == 0 or self.step == self.steps_per_epoch
+
+    def _should_save_intra_epoch_ckpt(self, last_ckpt_time, steps_since_ckpt):
+        # accumulated gradients are not in a checkpoint
+        due = super()._should_save_intra_epoch_ckpt(last_ckpt_time, steps_since_ckpt)
+        return due and self._is_step_boundary()
+
+    # ------------------------------------------------------------------ stages
+
+    def make_dataloader(self, dataset, stage, **kwargs):
+        """SpeechBrain's, remembering the training loader's sampler and length."""
+        loader = super().make_dataloader(dataset, stage, **kwargs)
+        if stage == sb.Stage.TRAIN:
+            self.train_sampler = loader.batch_sampler
+            self.steps_per_epoch = len(loader)
+        return loader
+
+    def fit_normalization(self, loader):
+        """Take the features' statistics from batches of the training data."""
+        with torch.no_grad():
+            self.modules.normalization.fit(self.modules.features(*batch.to(self.device).wav) for batch in loader)
+
+    def on_fit_start(self):
+        """Say which tasks a checkpoint of another set of tasks left untrained."""
+        checkpoint = self.checkpointer.find_checkpoint() if self.checkpointer is not None else None
+        super().on_fit_start()
+        if checkpoint is not None:
+            logger.info("Resumed from %s", checkpoint.path.name)
+            for name in self.task_modules.keys() - checkpoint.paramfiles.keys():
+                logger.warning("The checkpoint knows nothing of '%s': it starts untrained", name)
+
+    def on_stage_start(self, stage, epoch=None):
+        """Forget the last stage, unless a checkpoint in mid-epoch has just been loaded."""
+        if self.step == 0:
+            self.history.running.sums = {}
+            self.skipped_steps = 0
+            for task in self.tasks.values():
+                task.compute_metrics()
+
+    def on_stage_end(self, stage, stage_loss, epoch=None):
+        """Log every term and metric; after validation, save the checkpoint."""
+        metrics = {f"{n}/{k}": v for n, task in self.tasks.items() for k, v in task.compute_metrics().items()}
+        figures = self.history.running.compute() | metrics
+        if stage == sb.Stage.TRAIN:
+            self.train_figures = figures | {"skipped_steps": self.skipped_steps}
+            return
+        if stage == sb.Stage.TEST:
+            self.test_figures = figures
+            return
+        row = {"epoch": epoch, "lr": self.optimizer.param_groups[0]["lr"]}
+        row |= {f"train/{k}": v for k, v in self.train_figures.items()}
+        row |= {f"valid/{k}": v for k, v in figures.items()}
+        self.history.add(row)
+        if self.checkpointer is not None:
+            column = self.hparams.choose_epoch_by
+            if column not in row:
+                raise ValueError(f"choose_epoch_by: no column '{column}' in the history; there are {', '.join(row)}")
+            self.checkpointer.save_and_keep_only(
+                meta={"epoch": epoch, "score": row[column]}, max_keys=["score"], verbosity=logging.DEBUG
+            )
+
+    def _wrap_distributed(self):
+        # no SyncBatchNorm: it refuses CPU, and masked batch normalisation is no subclass of torch's
+        for name, module in self.modules.items() if self.distributed_launch else ():
+            if any(p.requires_grad for p in module.parameters()):
+                devices = None if self.distributed_backend == "gloo" else [self.device]
+                self.modules[name] = torch.nn.parallel.DistributedDataParallel(
+                    module, device_ids=devices, find_unused_parameters=self.find_unused_parameters
+                )
+
+    def _generators(self):
+        return {**SaveableGenerator().generators, "policy": self.policy.generator}
+
+
+def _nan_padding(features, lengths):
+    """Features as a target: NaN beyond each utterance's length."""
+    return features.masked_fill(~valid_mask(lengths, features.shape[1]).unsqueeze(2), torch.nan)

@@ -1,0 +1,1 @@
+"""Built-in corpora: one file per corpus, named as the corpus is."""

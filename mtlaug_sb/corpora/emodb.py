@@ -1,0 +1,40 @@
+"""EMODB, the Berlin Database of Emotional Speech (Burkhardt et al. 2005): German, acted, 10 speakers."""
+
+import pathlib
+import re
+
+from mtlaug_sb.interfaces import Utterance
+from mtlaug_sb.registry import register
+
+EMOTIONS = {
+    "W": "anger",
+    "L": "boredom",
+    "E": "disgust",
+    "A": "fear",
+    "F": "happiness",
+    "T": "sadness",
+    "N": "neutral",
+}
+MALE = {"03", "10", "11", "12", "15"}
+NAME = re.compile(r"(\d\d)([ab]\d\d)([WLEAFTN])([a-z])")
+
+
+@register("corpus", "emodb")
+class EMODB:
+    """Reads ``**/<speaker><text><emotion><version>.wav`` (or .flac): emotion, gender, text.
+
+    Labels: ``emotion`` (anger, boredom, disgust, fear, happiness, neutral, sadness), ``gender``, ``text``.
+    """
+
+    def read(self, data_folder):
+        """Utterances in order of name; files with other names are not EMODB's and are passed over."""
+        for path in sorted(pathlib.Path(data_folder).rglob("*")):
+            match = NAME.fullmatch(path.stem)
+            if match and path.suffix.lower() in (".wav", ".flac"):
+                speaker, text, emotion, _ = match.groups()
+                labels = {
+                    "emotion": EMOTIONS[emotion],
+                    "gender": "male" if speaker in MALE else "female",
+                    "text": text,
+                }
+                yield Utterance(path.stem, str(path), speaker, labels)

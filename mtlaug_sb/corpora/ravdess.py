@@ -1,0 +1,44 @@
+"""RAVDESS (Livingstone and Russo 2018): North American English, acted, 24 speakers."""
+
+import pathlib
+import re
+
+from mtlaug_sb.interfaces import Utterance
+from mtlaug_sb.registry import register
+
+EMOTIONS = {
+    "01": "neutral",
+    "02": "calm",
+    "03": "happiness",
+    "04": "sadness",
+    "05": "anger",
+    "06": "fear",
+    "07": "disgust",
+    "08": "surprise",
+}
+NAME = re.compile(r"03-01-(0[1-8])-(0[12])-(0[12])-(0[12])-(0[1-9]|1\d|2[0-4])")
+
+
+@register("corpus", "ravdess")
+class RAVDESS:
+    """Reads the audio-only speech, ``**/03-01-EE-II-SS-RR-AA.wav`` (or .flac); songs are passed over.
+
+    Labels: ``emotion`` (anger, calm, disgust, fear, happiness, neutral, sadness, surprise), ``gender``, ``intensity``
+    (1.0 normal, 2.0 strong), ``text``.
+    """
+
+    def read(self, data_folder):
+        """Utterances in order of name, each once: some copies of the corpus hold every file twice."""
+        seen = set()
+        for path in sorted(pathlib.Path(data_folder).rglob("*")):
+            match = NAME.fullmatch(path.stem)
+            if match and path.suffix.lower() in (".wav", ".flac") and path.stem not in seen:
+                seen.add(path.stem)
+                emotion, intensity, statement, _, actor = match.groups()
+                labels = {
+                    "emotion": EMOTIONS[emotion],
+                    "gender": "male" if int(actor) % 2 else "female",
+                    "intensity": float(intensity),
+                    "text": statement,
+                }
+                yield Utterance(path.stem, str(path), actor, labels)

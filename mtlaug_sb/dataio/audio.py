@@ -1,0 +1,88 @@
+"""Reading audio: any format and rate that soundfile reads, mono at one rate, kept in memory within a bound."""
+
+import logging
+import pathlib
+
+import numpy as np
+import soundfile
+import torch
+import torchaudio
+
+logger = logging.getLogger(__name__)
+LFS_STUB = b"version https://git-lfs.github.com/spec"
+SILENCE = 1e-6  # peak, of full scale: below the rounding of 16-bit audio
+
+
+class AudioError(ValueError):
+    """An audio file that cannot be used, and why."""
+
+
+class AudioReader:
+    """Read files as mono at one sample rate.
+
+    Arguments
+    ---------
+    sample_rate : int
+        Hz; files of another rate are resampled, which is said once.
+    cache_mb : float
+        Audio kept decoded in memory, at most.
+    """
+
+    def __init__(self, sample_rate=16000, cache_mb=1024.0):
+        self.sample_rate = sample_rate
+        self.room = int(cache_mb * 1e6)
+        self._cache = {}
+        self._said = set()
+
+    def __call__(self, path):
+        """Samples of the file, float32 [time].
+
+        Raises
+        ------
+        AudioError
+            If the file is missing, unreadable, empty, silent, has NaN, or is a Git LFS pointer.
+        """
+        wav = self._cache.get(path)
+        if wav is None:
+            wav = self._read(path)
+            size = wav.numel() * wav.element_size()
+            if size <= self.room:
+                self._cache[path] = wav
+                self.room -= size
+        return wav
+
+    def _read(self, path):
+        try:
+            samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        except (soundfile.SoundFileError, OSError) as error:
+            raise AudioError(f"{path}: {_why_unreadable(path, error)}") from None
+        if not len(samples):
+            raise AudioError(f"{path}: no samples in it")
+        if not np.isfinite(samples).all():
+            raise AudioError(f"{path}: has NaN or infinite samples")
+        if np.abs(samples).max() < SILENCE:
+            raise AudioError(f"{path}: is silent")
+        if samples.shape[1] > 1:
+            self._say_once(f"{path} has {samples.shape[1]} channels: such files are mixed down to mono")
+        wav = torch.from_numpy(samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0])
+        if rate != self.sample_rate:
+            self._say_once(f"{path} has {rate} Hz: such files are resampled to {self.sample_rate} Hz", rate)
+            wav = torchaudio.functional.resample(wav, rate, self.sample_rate)
+        return wav
+
+    def _say_once(self, message, about="channels"):
+        if about not in self._said:
+            self._said.add(about)
+            logger.warning(message)
+
+
+def _why_unreadable(path, error):
+    path = pathlib.Path(path)
+    if not path.is_file():
+        return "no such file"
+    if path.stat().st_size == 0:
+        return "empty file"
+    with open(path, "rb") as file:
+        if file.read(len(LFS_STUB)) == LFS_STUB:
+            return "a Git LFS pointer, not audio; run 'git lfs pull' where it came from"
+    return f"not readable as audio ({error})"

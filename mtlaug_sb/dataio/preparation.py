@@ -1,0 +1,85 @@
+"""From a corpus' folder to checked splits on disk."""
+
+import logging
+import pathlib
+
+from mtlaug_sb.dataio.manifest import build_manifest, read_manifest, write_manifest
+from mtlaug_sb.dataio.splits import check_splits, keep_classes, split_by_speaker
+from mtlaug_sb.registry import find, make
+
+logger = logging.getLogger(__name__)
+SPLITS = ("train", "valid", "test", "unlabelled")
+
+
+def prepare(hparams, read_audio):
+    """Write ``train.json``, ``valid.json``, ``test.json`` and, with unlabelled speech, ``unlabelled.json``.
+
+    Arguments
+    ---------
+    hparams : dict
+        ``corpus``, ``corpus_options``, ``data_folder``, ``classes``, ``test_speaker``, ``n_valid_speakers``, ``seed``,
+        ``skip_bad_audio``, ``unlabelled_corpus``, ``unlabelled_options``, ``unlabelled_folder``, ``save_folder``.
+    read_audio : AudioReader
+        Opens every file once.
+    """
+    label, names = hparams["class_label"], hparams["classes"]
+    records = read_corpus(hparams["corpus"], hparams["corpus_options"], hparams["data_folder"], hparams, read_audio)
+    records = keep_classes(records, label, names, hparams["corpus"])
+    splits = split_by_speaker(records, _test_speakers(hparams["test_speaker"]), hparams["n_valid_speakers"], hparams["seed"])
+    if hparams["unlabelled_corpus"]:
+        unlabelled = read_corpus(
+            hparams["unlabelled_corpus"],
+            hparams["unlabelled_options"],
+            hparams["unlabelled_folder"],
+            hparams,
+            read_audio,
+        )
+        # whatever it knows of the classes is not used: the same as any speech
+        splits["unlabelled"] = {
+            f"unlabelled/{k}": {key: v for key, v in r.items() if key != label} for k, r in unlabelled.items()
+        }
+    check_splits(splits, label, names)
+    for split, part in splits.items():
+        write_manifest(part, pathlib.Path(hparams["save_folder"]) / f"{split}.json")
+
+
+def read_splits(save_folder, label, names):
+    """The splits that ``prepare`` wrote, validated and checked for leaks once more."""
+    folder = pathlib.Path(save_folder)
+    splits = {s: read_manifest(folder / f"{s}.json") for s in SPLITS if (folder / f"{s}.json").exists()}
+    check_splits(splits, label, names)
+    for split, records in splits.items():
+        speakers = {r["speaker"] for r in records.values()}
+        hours = sum(r["duration_s"] for r in records.values()) / 3600
+        logger.info("%-10s %5d utterances, %3d speakers, %6.2f h", split, len(records), len(speakers), hours)
+    return splits
+
+
+def read_corpus(name, options, data_folder, hparams, read_audio):
+    """The manifest of a corpus.
+
+    Raises
+    ------
+    ValueError
+        If the corpus needs a folder and none is given.
+    FileNotFoundError
+        If the folder is not there.
+    """
+    plugin = f"corpus/{name}"
+    data_folder = data_folder or getattr(find(plugin), "default_folder", None)
+    if not data_folder:
+        raise ValueError(f"corpus '{name}' needs its folder: give --data_folder (or --unlabelled_folder)")
+    makes_its_folder = hasattr(find(plugin), "default_folder")
+    if not makes_its_folder and not pathlib.Path(data_folder).exists():
+        raise FileNotFoundError(f"no data folder '{data_folder}' for corpus '{name}'")
+    corpus = make(plugin, **(options or {}))
+    if notice := getattr(corpus, "notice", None):
+        logger.warning(notice)
+    return build_manifest(corpus, data_folder, read_audio, hparams["skip_bad_audio"])
+
+
+def _test_speakers(asked):
+    """None for "first", otherwise a list of speakers."""
+    if asked == "first":
+        return None
+    return list(asked) if isinstance(asked, list | tuple) else [asked]

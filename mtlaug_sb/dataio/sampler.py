@@ -1,0 +1,71 @@
+"""Training batches: labelled and unlabelled utterances in a fixed ratio, similar lengths together."""
+
+import torch
+from torch.utils.data import Sampler
+
+
+class MixedBatchSampler(Sampler):
+    """Every labelled utterance once an epoch, and to each batch some unlabelled ones, taken in turn.
+
+    The order depends on the seed and the epoch alone, so that a resumed run sees the same batches.
+
+    Arguments
+    ---------
+    durations : list of float
+        Of the labelled utterances, indices 0 ... n - 1 of the dataset.
+    unlabelled : int
+        How many unlabelled utterances follow them in the dataset.
+    batch_size : int
+        Labelled utterances a batch.
+    unlabelled_ratio : float
+        Unlabelled ones per labelled one in each batch.
+    bucket_batches : int
+        Utterances are sorted by duration within random groups of so many batches, so that less is padding.
+        1 keeps the order entirely random.
+    seed : int
+        Of all draws.
+
+    Example
+    -------
+    >>> sampler = MixedBatchSampler([1.0, 3.0, 1.0, 3.0], unlabelled=2, batch_size=2, unlabelled_ratio=0.5)
+    >>> [len(batch) for batch in sampler]
+    [3, 3]
+    """
+
+    def __init__(self, durations, unlabelled=0, batch_size=32, unlabelled_ratio=1.0, bucket_batches=1, seed=0):
+        self.durations = torch.tensor(durations)
+        self.unlabelled = unlabelled
+        self.batch_size = batch_size
+        self.unlabelled_ratio = unlabelled_ratio if unlabelled else 0.0
+        self.bucket = batch_size * bucket_batches
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch):
+        """The epoch whose batches come next."""
+        self.epoch = epoch
+
+    def __len__(self):
+        return -(-len(self.durations) // self.batch_size)
+
+    def __iter__(self):
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(len(self.durations), generator=generator)
+        batches = []
+        for group in order.split(self.bucket):
+            group = group[self.durations[group].argsort(stable=True)] if self.bucket > self.batch_size else group
+            batches += group.split(self.batch_size)
+        extra = self._unlabelled(sum(round(len(b) * self.unlabelled_ratio) for b in batches))
+        for k in torch.randperm(len(batches), generator=generator):
+            more = round(len(batches[k]) * self.unlabelled_ratio)
+            yield batches[k].tolist() + [next(extra) for _ in range(more)]
+
+    def _unlabelled(self, per_epoch):
+        """Go on where the last epoch ended, through permutation after permutation of the unlabelled speech."""
+        position = self.epoch * per_epoch
+        while self.unlabelled:
+            lap, start = divmod(position, self.unlabelled)
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + 500_009 + lap)
+            for k in torch.randperm(self.unlabelled, generator=generator)[start:].tolist():
+                yield len(self.durations) + k
+                position += 1

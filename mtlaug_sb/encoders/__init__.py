@@ -1,0 +1,1 @@
+"""Built-in shared encoders: one file each."""

@@ -1,0 +1,48 @@
+"""From the cells of a cross-validation to one figure with its spread."""
+
+import json
+import pathlib
+import statistics
+
+from mtlaug_sb.evaluation.results import count_confusions, read_predictions
+from mtlaug_sb.metrics import figures
+
+
+def summarise(repeats, classes):
+    """Pool the folds of each repeat.
+
+    Arguments
+    ---------
+    repeats : dict
+        Seed -> folders of the finished folds of that repeat.
+    classes : list of str
+        In the order of the confusion matrix.
+
+    Returns
+    -------
+    dict
+        ``UAR``: mean and standard deviation over repeats of the UAR pooled over all test predictions of a repeat, which is
+        the headline; the same for the mean of the folds' UARs; every repeat's figures; the confusion matrix of all
+        repeats together.
+    """
+    per_repeat, total = {}, 0
+    for seed, folders in repeats.items():
+        paths = [pathlib.Path(f) / "predictions.csv" for f in folders]
+        confusion = count_confusions(read_predictions(paths), classes)
+        folds = [json.loads((pathlib.Path(f) / "results.json").read_text())["test"]["UAR"] for f in folders]
+        per_repeat[str(seed)] = {**figures(confusion, classes), "mean_of_folds_UAR": statistics.mean(folds)}
+        total = total + confusion
+    return {
+        "classes": list(classes),
+        "utterances": int(total.sum()) // len(repeats),
+        "UAR": _spread([r["UAR"] for r in per_repeat.values()]),
+        "mean_of_folds_UAR": _spread([r["mean_of_folds_UAR"] for r in per_repeat.values()]),
+        "repeats": per_repeat,
+        "confusion": total.tolist(),
+    }
+
+
+def _spread(values):
+    """Mean and sample standard deviation (None for a single value)."""
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return {"mean": statistics.mean(values), "std": deviation, "n": len(values)}

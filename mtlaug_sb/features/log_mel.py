@@ -1,0 +1,80 @@
+"""Log-mel spectrogram."""
+
+import torch
+import torchaudio
+from torch import nn
+
+from mtlaug_sb.masking import absolute_lengths, zero_padding
+from mtlaug_sb.registry import register
+
+
+@register("features", "log_mel")
+class LogMel(nn.Module):
+    """Natural logarithm of the mel power spectrum.
+
+    Frames are centred on multiples of the hop and see zeros beyond the utterance, so that an utterance has the same
+    features alone and in a padded batch.
+
+    Arguments
+    ---------
+    sample_rate : int
+        Hz.
+    n_mels : int
+        Mel bands.
+    n_fft : int
+        Points of the transform.
+    window_ms, hop_ms : float
+        Window and step in milliseconds.
+    low_hz, high_hz : float
+        Edges of the lowest and the highest band; high_hz None is half the sample rate.
+    floor : float
+        Added to the power before the logarithm; about the power of a 16-bit file's rounding noise.
+
+    Example
+    -------
+    >>> features, lengths = LogMel(n_mels=40)(torch.rand(2, 16000), torch.tensor([1.0, 0.5]))
+    >>> features.shape
+    torch.Size([2, 101, 40])
+    """
+
+    def __init__(
+        self,
+        sample_rate=16000,
+        n_mels=64,
+        n_fft=512,
+        window_ms=25,
+        hop_ms=10,
+        low_hz=0.0,
+        high_hz=None,
+        floor=1e-8,
+    ):
+        super().__init__()
+        self.output_size = n_mels
+        self.window = round(sample_rate * window_ms / 1000)
+        self.hop = round(sample_rate * hop_ms / 1000)
+        self.n_fft = n_fft
+        self.floor = floor
+        if n_fft < self.window:
+            raise ValueError(f"n_fft {n_fft} is shorter than the window of {self.window} samples")
+        bands = torchaudio.functional.melscale_fbanks(
+            n_fft // 2 + 1, low_hz, high_hz or sample_rate / 2, n_mels, sample_rate
+        )
+        self.register_buffer("taper", torch.hann_window(self.window), persistent=False)
+        # a row for each real and each imaginary part: its square goes to the same band
+        self.register_buffer("bands", bands.repeat_interleave(2, dim=0), persistent=False)
+
+    def forward(self, wavs, lengths):
+        """Features [batch, 1 + time // hop, n_mels] and their relative lengths; padding is zero."""
+        samples = absolute_lengths(lengths, wavs.shape[1])
+        left = self.window // 2
+        padded = nn.functional.pad(zero_padding(wavs, lengths), (left, self.window - left))
+        # row by row: the spectra of a whole batch do not fit into a processor's cache
+        power = torch.stack([self._power(wav) for wav in padded]) if wavs.device.type == "cpu" else self._power(padded)
+        lengths = (1 + samples // self.hop) / power.shape[-2]
+        return zero_padding((power + self.floor).log(), lengths), lengths
+
+    def _power(self, padded):
+        """Mel power [..., frames, n_mels] of wavs [..., time] with half a window of zeros at both ends."""
+        frames = padded.unfold(-1, self.window, self.hop) * self.taper
+        spectrum = torch.view_as_real(torch.fft.rfft(frames, self.n_fft)).flatten(-2)
+        return spectrum.square() @ self.bands

@@ -1,0 +1,117 @@
+"""The contracts: what each kind of plugin is given and what it returns.
+
+A plugin need not inherit from these; it has to behave like them, and ``mtlaug_sb.testing.check_plugin`` tells whether it
+does. Everything but corpora is an ``nn.Module``. Shapes: wavs [batch, time]; features [batch, frames, dim];
+frames (the encoder's output) [batch, frames, dim]; lengths [batch], relative, in (0, 1]; targets [batch, ...], float,
+missing is NaN.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Generator, Tensor
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One recording of a corpus.
+
+    Attributes
+    ----------
+    id : str
+        Unique within the corpus.
+    path : str
+        Audio file.
+    speaker : str or None
+        None where the corpus does not say.
+    labels : dict
+        Name -> class name, number, list of numbers or text; a label that is unknown is left out.
+    """
+
+    id: str
+    path: str
+    speaker: str | None = None
+    labels: dict = field(default_factory=dict)
+
+
+class Corpus(Protocol):
+    """Knows the layout and label format of one corpus. ``download`` tells a reader where to get it."""
+
+    def read(self, data_folder: str) -> Iterable[Utterance]:
+        """The utterances below ``data_folder``; raises FileNotFoundError where the layout is not there."""
+
+
+class Augmentation(Protocol):
+    """Changes rows of a batch. ``domain``: "waveform" or "features", where in the way of the data it acts.
+
+    An effect on the waveform with a few fixed outcomes and no other randomness may say so: ``n_variants``, and
+    ``vary(inputs, lengths, variants)`` with variants int64 [batch]. The features of its outcomes are then computed once.
+    """
+
+    domain: str
+
+    def forward(
+        self, inputs: Tensor, lengths: Tensor, targets: dict[str, Tensor], generator: Generator
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Change every row; the same three come back, inputs with another length perhaps.
+
+        All randomness comes from ``generator`` (on CPU). A row that must stay as it is comes back unchanged, and is then
+        labelled "none". The inputs are copies of the batch's rows.
+        """
+
+
+class Features(Protocol):
+    """The front end."""
+
+    output_size: int
+
+    def forward(self, wavs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [batch, frames, output_size] and their relative lengths, from wavs and theirs."""
+
+
+class Encoder(Protocol):
+    """Shared by all tasks."""
+
+    output_size: int
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames [batch, frames, output_size] and their relative lengths. Padding must not be seen."""
+
+
+class Head(Protocol):
+    """One task's own layers on top of the shared frames."""
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> dict[str, Tensor]:
+        """Predictions by name, each [batch, ...]. Usual names: ``logits``, ``values``, ``features``, ``embedding``."""
+
+
+class Loss(Protocol):
+    """``reads`` names the prediction of the head that the loss looks at."""
+
+    reads: str
+
+    def forward(self, predictions: Tensor, targets: Tensor, lengths: Tensor) -> Tensor:
+        """One value per utterance, [batch]; only labelled rows are given. Lengths are those of the frames."""
+
+
+class Weighting(Protocol):
+    """Makes one scalar of the tasks' objectives."""
+
+    def forward(self, objectives: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
+        """The loss to be minimised, from {task: scalar} and {task: the weight that its YAML block asks for}."""
+
+
+class Metric(Protocol):
+    """Collects predictions over a whole stage. ``reads`` as for a loss."""
+
+    reads: str
+
+    def update(self, predictions: Tensor, targets: Tensor) -> None:
+        """Add labelled rows."""
+
+    def compute(self) -> dict[str, float]:
+        """The figures by name."""
+
+    def reset(self) -> None:
+        """Forget everything."""

@@ -1,0 +1,41 @@
+"""Features with the training data's mean 0 and standard deviation 1."""
+
+import torch
+from torch import nn
+
+from mtlaug_sb.masking import valid_mask, zero_padding
+
+
+class GlobalNormalization(nn.Module):
+    """Subtract the mean and divide by the standard deviation of the training data, dimension by dimension.
+
+    One pair of statistics for everybody: an utterance's own level, which carries emotion, stays in, and a test speaker's
+    statistics never enter.
+
+    Example
+    -------
+    >>> norm = GlobalNormalization(2)
+    >>> norm.fit([(torch.tensor([[[1.0, 5.0], [3.0, 9.0]]]), torch.ones(1))])
+    >>> norm(torch.tensor([[[3.0, 7.0]]]), torch.ones(1))
+    tensor([[[1., 0.]]])
+    """
+
+    def __init__(self, size):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("std", torch.ones(size))
+
+    def fit(self, batches):
+        """Take the statistics of (features [batch, frames, size], lengths [batch]) pairs, over valid frames."""
+        count, total, squares = 0, 0.0, 0.0
+        for features, lengths in batches:
+            valid = features[valid_mask(lengths, features.shape[1])].double()
+            count, total, squares = count + len(valid), total + valid.sum(0), squares + valid.square().sum(0)
+        mean = total / count
+        std = (squares / count - mean.square()).clamp(min=1e-8).sqrt()
+        self.mean.copy_(mean)
+        self.std.copy_(std)
+
+    def forward(self, features, lengths):
+        """Normalised features [batch, frames, size]; padding is zero."""
+        return zero_padding(torch.addcmul(-self.mean / self.std, features, 1 / self.std), lengths)

@@ -1,0 +1,82 @@
+"""From a manifest's labels to tensors. Missing is NaN."""
+
+import torch
+
+
+class Categories:
+    """One of several classes, as a row of probabilities, so that mixup can mix it.
+
+    Arguments
+    ---------
+    label : str
+        Key in the manifest.
+    names : list of str or None
+        The classes, in order. None takes those of the training data, sorted: for speakers, say.
+    size : int or None
+        With ``names=None``: the classes that the head has room for. Names are then found by ``learn``.
+
+    Example
+    -------
+    >>> Categories("emotion", ["anger", "sadness"])({"emotion": "sadness"})
+    tensor([0., 1.])
+    >>> Categories("emotion", ["anger", "sadness"])({})
+    tensor([nan, nan])
+    """
+
+    def __init__(self, label, names=None, size=None):
+        if (names is None) == (size is None):
+            raise ValueError(f"target '{label}' needs either the names of its classes or, to learn them, their number")
+        self.label = label
+        self.names = list(names) if names is not None else None
+        self.size = size or len(names)
+
+    def learn(self, records):
+        """Take the classes of the training records, where the YAML names none.
+
+        Raises
+        ------
+        ValueError
+            If there are more classes than ``size``, or none.
+        """
+        if self.names is not None:
+            return
+        names = sorted({str(r[self.label]) for r in records if r.get(self.label) is not None})
+        if not 0 < len(names) <= self.size:
+            raise ValueError(
+                f"target '{self.label}': the training data has {len(names)} classes, and the head has room for {self.size}"
+            )
+        self.names = names
+
+    def __call__(self, record):
+        """Probabilities [size]; all NaN where the record lacks the label or has a class that is not among the names."""
+        name = record.get(self.label)
+        if name is None or str(name) not in self.names:
+            return torch.full((self.size,), torch.nan)
+        row = torch.zeros(self.size)
+        row[self.names.index(str(name))] = 1.0
+        return row
+
+
+class Numbers:
+    """One or several continuous labels, such as arousal, valence, dominance.
+
+    Arguments
+    ---------
+    labels : list of str
+        Keys in the manifest; each may be missing by itself.
+
+    Example
+    -------
+    >>> Numbers(["arousal", "valence"])({"arousal": 3.5})
+    tensor([3.5000,    nan])
+    """
+
+    def __init__(self, labels):
+        self.labels = list(labels)
+
+    def learn(self, records):
+        """Nothing to learn."""
+
+    def __call__(self, record):
+        """Values [len(labels)]."""
+        return torch.tensor([float(record.get(label, torch.nan)) for label in self.labels])

@@ -1,0 +1,103 @@
+"""A task: what is to be predicted from the shared frames, and what counts as wrong."""
+
+from torch import nn
+
+from mtlaug_sb.masking import labelled_rows
+
+
+class Task(nn.Module):
+    """A head, the losses on its predictions, and the key of its target. Stated in YAML, never subclassed.
+
+    Arguments
+    ---------
+    target : str
+        Key among the batch's targets: one of the YAML's ``targets``, the augmentation policy's, or ``features``
+        (the encoder's input) or ``clean_features`` (before masking and mixing).
+    head : nn.Module
+        Frames to predictions (see ``interfaces.Head``).
+    losses : dict
+        Name -> loss (see ``interfaces.Loss``).
+    loss_weights : dict
+        Name -> factor, 1 where not given.
+    weight : float
+        The task's own weight among the tasks.
+    schedule : Curve or None
+        Factor of that weight over training.
+    metrics : list
+        See ``interfaces.Metric``.
+
+    Raises
+    ------
+    ValueError
+        If ``loss_weights`` names a loss that is not there.
+    """
+
+    def __init__(self, target, head, losses, loss_weights=None, weight=1.0, schedule=None, metrics=()):
+        super().__init__()
+        self.target = target
+        self.head = head
+        self.losses = nn.ModuleDict(losses)
+        self.loss_weights = dict.fromkeys(losses, 1.0) | (loss_weights or {})
+        if set(self.loss_weights) != set(losses):
+            raise ValueError(f"loss_weights {list(self.loss_weights)} do not fit the losses {list(losses)}")
+        self.weight = weight
+        self.schedule = schedule or (lambda progress: 1.0)
+        self.metrics = list(metrics)
+
+    def forward(self, frames, lengths, targets):
+        """Predictions by name, and the mean of every loss over the labelled rows.
+
+        Arguments
+        ---------
+        frames : torch.Tensor
+            [batch, frames, dim].
+        lengths : torch.Tensor
+            Relative, [batch].
+        targets : torch.Tensor
+            [batch, ...]; missing is NaN.
+
+        Returns
+        -------
+        predictions : dict
+            Name -> tensor [batch, ...].
+        terms : dict
+            Loss name -> scalar. Without a labelled row it is zero and keeps the graph.
+        """
+        predictions = self.head(frames, lengths)
+        rows = labelled_rows(targets)
+        rows = slice(None) if rows.all() else rows  # spares copies
+        terms = {}
+        for name, loss in self.losses.items():
+            read = self._read(predictions, loss, name)
+            if len(targets[rows]):
+                terms[name] = loss(read[rows].float(), targets[rows], lengths[rows]).mean()
+            else:
+                # distributed training waits for this head's gradient
+                terms[name] = sum(p.float().sum() for p in predictions.values()) * 0.0
+        return predictions, terms
+
+    def objective(self, terms):
+        """The weighted sum of the task's losses, from what ``forward`` returned."""
+        return sum(self.loss_weights[name] * term for name, term in terms.items())
+
+    def update_metrics(self, predictions, targets):
+        """Let the metrics see the labelled rows."""
+        rows = labelled_rows(targets)
+        if rows.any():
+            for metric in self.metrics:
+                metric.update(self._read(predictions, metric, type(metric).__name__)[rows].detach(), targets[rows])
+
+    def compute_metrics(self):
+        """All metrics' figures since the last call."""
+        result = {}
+        for metric in self.metrics:
+            result |= metric.compute()
+            metric.reset()
+        return result
+
+    def _read(self, predictions, reader, name):
+        if reader.reads not in predictions:
+            raise ValueError(
+                f"'{name}' reads the prediction '{reader.reads}', and {type(self.head).__name__} gives {list(predictions)}"
+            )
+        return predictions[reader.reads]

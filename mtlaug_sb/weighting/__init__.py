@@ -1,0 +1,1 @@
+"""Built-in weightings of the tasks: one file each."""

@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Leave one speaker out, several times: python recipes/crossvalidate.py hparams/mtl_aug.yaml --repeats=3 [--key=value ...]
+
+Every fold (who is tested) of every repeat (its seed) is a cell: one training by recipes/train.py. Cells are independent,
+run --jobs at a time, write their own folder, and are not run again when they are finished, so a killed grid goes on where
+it stopped. Then the folds of each repeat are pooled, and summary.json says what came out.
+
+  --repeats=N         seeds seed, seed + 1, ... of the YAML (default 1)
+  --folds=N           N folds of neighbouring speakers instead of one per speaker
+  --jobs=N            cells at a time (default: one per core)
+  --output_folder=DIR everything goes there (default: results/<YAML's name>/<corpus>/crossvalidation)
+
+All other keys are those of recipes/train.py.
+"""
+
+import itertools
+import json
+import os
+import pathlib
+import sys
+import traceback
+
+import joblib
+import torch
+import train
+from hyperpyyaml import resolve_references
+from ruamel.yaml import YAML
+from tqdm import tqdm
+
+from mtlaug_sb.dataio.audio import AudioReader
+from mtlaug_sb.dataio.preparation import read_corpus
+from mtlaug_sb.dataio.run_folder import is_finished
+from mtlaug_sb.dataio.splits import keep_classes
+from mtlaug_sb.evaluation.plots import plot_confusion
+from mtlaug_sb.evaluation.summary import summarise
+from mtlaug_sb.history import write_atomically
+from mtlaug_sb.options import read_arguments
+
+ROUNDS = 3  # a cell that crashed is tried so often
+_caches = {}  # cells of one worker share audio and features: they have the same corpus and the same front end
+
+
+def main(arguments):
+    """Run the grid and write its summary. Returns the summary."""
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(__doc__)
+        return None
+    own = {"repeats": "1", "folds": "0", "jobs": str(os.cpu_count()), "output_folder": ""}
+    rest = []
+    for argument in arguments:
+        key, equals, value = argument.removeprefix("--").partition("=")
+        if equals and key in own:
+            own[key] = value
+        else:
+            rest.append(argument)
+    hparams_file, run_opts, overrides = read_arguments(rest)
+    with open(hparams_file, encoding="utf-8") as file:
+        hparams = YAML(typ="rt").load(resolve_references(file, overrides))
+    name = pathlib.Path(hparams_file).stem
+    folder = pathlib.Path(own["output_folder"] or f"results/{name}/{hparams['corpus']}/crossvalidation")
+    folds = make_folds(hparams, int(own["folds"]))
+    seeds = [hparams["seed"] + r for r in range(int(own["repeats"]))]
+    cells = {}
+    for seed in seeds:
+        for fold, speakers in folds.items():
+            path = folder / f"seed_{seed}" / f"fold_{fold}"
+            more = {"seed": seed, "test_speaker": speakers, "output_folder": str(path), "tensorboard": False}
+            cells[path] = {**overrides, **more}
+    failures = run_cells(hparams_file, run_opts, cells, int(own["jobs"]))
+    if failures:
+        listed = "\n".join(f"{path}: {error}" for path, error in failures.items())
+        raise RuntimeError(f"{len(failures)} of {len(cells)} cells failed (call again to retry them):\n{listed}")
+    summary = summarise({s: [p for p in cells if p.parent.name == f"seed_{s}"] for s in seeds}, hparams["classes"])
+    write_atomically(folder / "summary.json", json.dumps(summary, indent=1))
+    uar, fold_mean = summary["UAR"], summary["mean_of_folds_UAR"]
+    title = f"{name} on {hparams['corpus']}: UAR {show(uar)}"
+    plot_confusion(summary["confusion"], summary["classes"], title, folder / "confusion.png")
+    print(f"{title} (pooled over {len(folds)} folds, {uar['n']} repeats; mean over folds {show(fold_mean)})")
+    return summary
+
+
+def make_folds(hparams, n_folds):
+    """{name: test speakers}: one fold per speaker, or ``n_folds`` of neighbouring speakers.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer speakers than folds.
+    """
+    reader = AudioReader(hparams["sample_rate"], hparams["cache_mb"])
+    records = read_corpus(hparams["corpus"], hparams["corpus_options"], hparams["data_folder"], hparams, reader)
+    records = keep_classes(records, hparams["class_label"], hparams["classes"], hparams["corpus"])
+    speakers = sorted({r["speaker"] for r in records.values() if r["speaker"] is not None})
+    n_folds = n_folds or len(speakers)
+    if not 1 < n_folds <= len(speakers):
+        raise ValueError(f"{n_folds} folds need at least as many speakers, and more than one; there are {len(speakers)}")
+    bounds = [round(i * len(speakers) / n_folds) for i in range(n_folds + 1)]
+    groups = [speakers[a:b] for a, b in itertools.pairwise(bounds)]
+    return {"+".join(group) if len(group) < 3 else f"{group[0]}to{group[-1]}": group for group in groups}
+
+
+def run_cells(hparams_file, run_opts, cells, jobs):
+    """Run what is not finished, ``jobs`` at a time; returns {path: error} of what failed in every round."""
+    failures = {}
+    open_cells = [p for p in cells if not is_finished(hparams_file, cells[p])]
+    bar = tqdm(total=len(cells), initial=len(cells) - len(open_cells), unit="cell", smoothing=0)
+    for _ in range(ROUNDS):
+        if not open_cells:
+            break
+        threads = max(1, os.cpu_count() // jobs)
+        work = [joblib.delayed(run_cell)(hparams_file, run_opts, cells[p], threads) for p in open_cells]
+        try:
+            for path, error in joblib.Parallel(jobs, return_as="generator_unordered", batch_size=1)(work):
+                bar.update(error is None)
+                failures[path] = error
+        except joblib.externals.loky.process_executor.TerminatedWorkerError as error:
+            # a worker was killed: what it had finished is on disk
+            bar.write(f"a worker died: {str(error).splitlines()[0]}")
+        open_cells = [p for p in open_cells if not (p / "results.json").exists()]
+    bar.close()
+    return {p: failures.get(str(p), "its worker died") for p in open_cells}
+
+
+def run_cell(hparams_file, run_opts, overrides, threads):
+    """Train one cell; returns its folder, and the error's last lines or None."""
+    torch.set_num_threads(threads)
+    path = overrides["output_folder"]
+    try:
+        train.run(hparams_file, run_opts, overrides, _caches, quiet=True)
+    except Exception:
+        return path, traceback.format_exc(limit=-3)
+    return path, None
+
+
+def show(spread):
+    """Mean and standard deviation as people write them."""
+    return f"{spread['mean']:.3f}" + (f" +- {spread['std']:.3f}" if spread["std"] is not None else "")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except (ValueError, TypeError, OSError, RuntimeError) as error:
+        sys.exit(f"error: {error}")

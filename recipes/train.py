@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""Train and test one system: python recipes/train.py hparams/mtl_aug.yaml [--key=value ...]
+
+Prepares the data, trains every task of the YAML on one shared encoder, chooses the epoch on held-out training
+speakers, tests on the held-out test speakers, and writes the results into the output folder. Killed, it goes on where
+it stopped when it is called again. With --help after the YAML, lists the keys.
+"""
+
+import logging
+import pathlib
+import sys
+import time
+
+import speechbrain as sb
+from hyperpyyaml import load_hyperpyyaml
+from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from mtlaug_sb.brain import MultiTaskBrain
+from mtlaug_sb.dataio.audio import AudioReader
+from mtlaug_sb.dataio.datasets import loader_options, make_dataset
+from mtlaug_sb.dataio.preparation import prepare, read_splits
+from mtlaug_sb.dataio.run_folder import open_run_folder
+from mtlaug_sb.dataio.sampler import MixedBatchSampler
+from mtlaug_sb.evaluation.plots import plot_confusion, plot_learning_curves
+from mtlaug_sb.evaluation.results import write_results
+from mtlaug_sb.feature_cache import FeatureCache
+from mtlaug_sb.options import help_text, read_arguments
+
+logger = logging.getLogger("mtlaug_sb.train")
+
+
+def main(arguments):
+    """Read the command line and run. Returns what results.json holds (on the main process)."""
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(help_text(next((a for a in arguments if not a.startswith("-")), None), __doc__))
+        return None
+    return run(*read_arguments(arguments))
+
+
+def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
+    """The whole experiment, from the YAML to results.json.
+
+    Arguments
+    ---------
+    hparams_file, run_opts, overrides
+        As ``read_arguments`` gives them.
+    caches : dict or None
+        Carries audio and features from one run to the next; these must have the same corpora, features and augmentations
+        of the waveform.
+    quiet : bool
+        Say nothing on the console but errors, and show no progress.
+    """
+    ddp_init_group(run_opts)
+    run_on_main(open_run_folder, args=[hparams_file, overrides])
+    with open(hparams_file, encoding="utf-8") as file:
+        hparams = load_hyperpyyaml(file, overrides)
+    folder = pathlib.Path(hparams["output_folder"])
+    log_config = run_opts.log_config or str(pathlib.Path(__file__).with_name("log.yaml"))
+    sb.create_experiment_directory(folder, hparams_file, overrides, log_config, save_env_desc=False)
+    if quiet:
+        logging.getLogger().handlers[0].setLevel(logging.ERROR)
+
+    # data: splits by speaker on disk, then datasets in memory
+    pathlib.Path(hparams["save_folder"]).mkdir(parents=True, exist_ok=True)
+    caches = {} if caches is None else caches
+    read_audio = caches.setdefault("audio", AudioReader(hparams["sample_rate"], hparams["cache_mb"]))
+    feature_cache = caches.setdefault("features", FeatureCache(hparams["cache_mb"]))
+    run_on_main(prepare, args=[hparams, read_audio])
+    splits = read_splits(hparams["save_folder"], hparams["class_label"], hparams["classes"])
+    for target in hparams["targets"].values():
+        target.learn(splits["train"].values())
+    unlabelled = splits.get("unlabelled", {})
+    datasets = {s: make_dataset(splits[s], hparams["targets"], read_audio) for s in ("train", "valid", "test")}
+    training = make_dataset({**splits["train"], **unlabelled}, hparams["targets"], read_audio)
+    sampler = MixedBatchSampler(
+        [r["duration_s"] for r in splits["train"].values()], len(unlabelled), seed=hparams["seed"], **hparams["batches"]
+    )
+
+    # training: the epoch with the best score on the validation speakers is kept
+    brain = MultiTaskBrain(hparams, run_opts, hparams["checkpointer"], feature_cache)
+    eval_options = loader_options(batch_size=hparams["eval_batch_size"])
+    brain.fit_normalization(brain.make_dataloader(datasets["train"], sb.Stage.VALID, ckpt_prefix=None, **eval_options))
+    train_loader = brain.make_dataloader(training, sb.Stage.TRAIN, **loader_options(batch_sampler=sampler))
+    started = time.perf_counter()
+    brain.fit(
+        with_progress(hparams["epoch_counter"], brain, hparams, folder, quiet),
+        train_loader,
+        brain.make_dataloader(datasets["valid"], sb.Stage.VALID, ckpt_prefix=None, **eval_options),
+        progressbar=len(sampler) > 100 and not (brain.noprogressbar or quiet),
+    )
+    seconds = time.perf_counter() - started
+
+    # test: once, with that epoch
+    brain.evaluate(datasets["test"], max_key="score", progressbar=False, test_loader_kwargs=eval_options)
+    if not if_main_process():
+        return None
+    best = brain.checkpointer.find_checkpoint(max_key="score").meta
+    brain.checkpointer.delete_checkpoints(num_to_keep=1, max_keys=["score"], verbosity=logging.DEBUG)
+    training = {"best_epoch": best["epoch"], "valid_score": best["score"], "train_seconds": round(seconds, 1)}
+    results = write_results(folder, hparams, splits, brain.test_rows, training | {"tasks": brain.test_figures})
+    plot_learning_curves(hparams["train_log"], folder / "learning_curves.png", best["epoch"])
+    title = f"{folder.name}: UAR {results['test']['UAR']:.3f}"
+    plot_confusion(results["confusion"], results["classes"], title, folder / "confusion.png")
+    report(results, folder)
+    return results
+
+
+def with_progress(epoch_counter, brain, hparams, folder, quiet):
+    """The epochs, with one progress bar over all of them, and the last epoch's figures for TensorBoard."""
+    shown = if_main_process() and not (brain.noprogressbar or quiet)
+    writer = None
+    if hparams["tensorboard"] and if_main_process():
+        writer = SummaryWriter(folder / "tensorboard", purge_step=epoch_counter.current + 1)
+    bar = tqdm(total=epoch_counter.limit, initial=epoch_counter.current, unit="epoch", disable=not shown)
+    for epoch in epoch_counter:
+        yield epoch
+        row = brain.history.rows[-1]
+        bar.set_postfix({k: f"{row[k]:.3f}" for k in ("train/loss", hparams["choose_epoch_by"])})
+        bar.update()
+        for name in row.keys() - {"epoch"} if writer else ():
+            writer.add_scalar(name, row[name], epoch)
+    bar.close()
+
+
+def report(results, folder):
+    """Say how it went."""
+    test = results["test"]
+    recalls = ", ".join(f"{c} {test.get(f'recall/{c}', float('nan')):.2f}" for c in results["classes"])
+    logger.info(
+        "Test on speaker %s: UAR %.3f, WA %.3f, macro-F1 %.3f over %d utterances (recall: %s), epoch %d of the training",
+        ", ".join(results["speakers"]["test"]),
+        *(test[k] for k in ("UAR", "WA", "macro_F1")),
+        results["utterances"]["test"],
+        recalls,
+        results["best_epoch"],
+    )
+    if results["synthetic"]:
+        logger.warning("This was the SYNTHETIC corpus: the figures say nothing about people.")
+    logger.info("Results, predictions, pictures and the model are in %s", folder)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except (ValueError, TypeError, OSError) as error:
+        logger.debug("Stopped", exc_info=True)
+        sys.exit(f"error: {error}")
