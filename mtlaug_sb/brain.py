@@ -59,12 +59,12 @@ class MultiTaskBrain(sb.Brain):
         """Features, shared frames, and every task's predictions and loss terms on a batch."""
         with torch.autocast(self.device_type, enabled=False):  # power spectra do not fit into 16 bits
             features, lengths, targets = self._front_end(batch.to(self.device), stage)
-        frames, lengths = self.modules.encoder(features, lengths)
+        layers = self.modules.encoder(features, lengths)
         outputs = {}
         for name, task in self.tasks.items():
             # without the policy nobody provides its target: such a task has nothing to say then
             if task.target in targets:
-                predictions, terms = self.modules[f"task_{name}"](frames, lengths, targets[task.target])
+                predictions, terms = self.modules[f"task_{name}"](*layers[task.layer], targets[task.target])
                 outputs[name] = (predictions, terms, targets[task.target])
         return outputs
 

@@ -71,12 +71,15 @@ class Features(Protocol):
 
 
 class Encoder(Protocol):
-    """Shared by all tasks."""
+    """Shared by all tasks; a task's ``layer`` says which of its layers the head sits on."""
 
     output_size: int
 
-    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Frames [batch, frames, output_size] and their relative lengths. Padding must not be seen."""
+    def forward(self, features: Tensor, lengths: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """(frames [batch, frames, dim], relative lengths) of every layer that a task may attach to.
+
+        The last one is the top, with dim = ``output_size``. Padding must not be seen.
+        """
 
 
 class Head(Protocol):

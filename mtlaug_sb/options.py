@@ -53,7 +53,9 @@ def read_arguments(arguments):
 
 
 def help_text(hparams_file, usage):
-    """Usage, the YAML's plain keys with their values, and the run options."""
+    """Usage and, with a YAML, its plain keys with their values and the run options."""
+    if hparams_file is None:
+        return usage
     hparams = ruamel.yaml.YAML().load(pathlib.Path(hparams_file))
     plain = {k: v for k, v in hparams.items() if isinstance(v, str | int | float | None) and not k.startswith("__")}
     lines = [usage, "", f"Keys of {hparams_file} (nested ones as --block.key=value):"]

@@ -15,6 +15,8 @@ class Task(nn.Module):
         (the encoder's input) or ``clean_features`` (before masking and mixing).
     head : nn.Module
         Frames to predictions (see ``interfaces.Head``).
+    layer : int
+        Which of the encoder's layers the head sits on; -1 is the top.
     losses : dict
         Name -> loss (see ``interfaces.Loss``).
     loss_weights : dict
@@ -32,9 +34,10 @@ class Task(nn.Module):
         If ``loss_weights`` names a loss that is not there.
     """
 
-    def __init__(self, target, head, losses, loss_weights=None, weight=1.0, schedule=None, metrics=()):
+    def __init__(self, target, head, losses, loss_weights=None, weight=1.0, schedule=None, metrics=(), layer=-1):
         super().__init__()
         self.target = target
+        self.layer = layer
         self.head = head
         self.losses = nn.ModuleDict(losses)
         self.loss_weights = dict.fromkeys(losses, 1.0) | (loss_weights or {})

@@ -95,10 +95,21 @@ def _sequence_case(cls):
     return instance, *(_wavs(cls) if cls.plugin.startswith("features/") else _frames(cls))
 
 
+def _layers(instance, inputs, lengths):
+    """[(frames, lengths), ...]: of an encoder all its layers, of a front end the one."""
+    out = instance(inputs, lengths)
+    return out if isinstance(out, list) else [out]
+
+
 def check_output_size(cls):
     """[batch, frames, output_size], finite, with lengths in (0, 1]."""
     instance, inputs, lengths = _sequence_case(cls)
-    frames, new_lengths = instance(inputs, lengths)
+    _expect(
+        isinstance(instance(inputs, lengths), tuple if cls.plugin.startswith("features/") else list),
+        cls,
+        "must return (features, lengths)" if cls.plugin.startswith("features/") else "must return [(frames, lengths), ...]",
+    )
+    frames, new_lengths = _layers(instance, inputs, lengths)[-1]
     expected = getattr(instance, "output_size", None)
     _expect(expected is not None, cls, "needs an attribute output_size")
     _expect(
@@ -113,16 +124,17 @@ def check_output_size(cls):
 def check_sequence_alone_as_in_a_batch(cls):
     """Padding changes nothing: an utterance gives the same frames alone and in a batch."""
     instance, inputs, lengths = _sequence_case(cls)
-    together, new_lengths = instance(inputs, lengths)
+    together = _layers(instance, inputs, lengths)
     for i, n in enumerate(absolute_lengths(lengths, inputs.shape[1])):
-        alone, _ = instance(inputs[i : i + 1, :n], torch.ones(1))
-        steps = absolute_lengths(new_lengths, together.shape[1])[i]
-        _expect(
-            _close(alone[0], together[i, :steps]),
-            cls,
-            f"an utterance gives other frames in a padded batch than alone (alone {tuple(alone.shape[1:])}, "
-            f"in the batch {tuple(together[i, :steps].shape)}): does it see the padding?",
-        )
+        alone = _layers(instance, inputs[i : i + 1, :n], torch.ones(1))
+        for (one, _), (many, new_lengths) in zip(alone, together, strict=True):
+            steps = absolute_lengths(new_lengths, many.shape[1])[i]
+            _expect(
+                _close(one[0], many[i, :steps]),
+                cls,
+                f"an utterance gives other frames in a padded batch than alone (alone {tuple(one.shape[1:])}, "
+                f"in the batch {tuple(many[i, :steps].shape)}): does it see the padding?",
+            )
 
 
 def check_sequence_garbage_in_padding(cls):
@@ -133,13 +145,15 @@ def check_sequence_garbage_in_padding(cls):
     dirty = inputs.clone()
     for i, n in enumerate(absolute_lengths(lengths, inputs.shape[1])):
         dirty[i, n:] = 7.0
-    _expect(_close(instance(inputs, lengths)[0], instance(dirty, lengths)[0]), cls, "reads what stands in the padding")
+    clean, dirty = (_layers(instance, x, lengths)[-1][0] for x in (inputs, dirty))
+    _expect(_close(clean, dirty), cls, "reads what stands in the padding")
 
 
 def check_sequence_silence(cls):
     """Zeros give finite frames."""
     instance, inputs, lengths = _sequence_case(cls)
-    _expect(torch.isfinite(instance(torch.zeros_like(inputs), lengths)[0]).all(), cls, "silence gives NaN or infinity")
+    frames, _ = _layers(instance, torch.zeros_like(inputs), lengths)[-1]
+    _expect(torch.isfinite(frames).all(), cls, "silence gives NaN or infinity")
 
 
 def check_sequence_input_untouched(cls):
@@ -154,7 +168,7 @@ def check_sequence_gradient(cls):
     """Gradients reach the input: attacks and fine-tuning need them."""
     instance, inputs, lengths = _sequence_case(cls)
     inputs.requires_grad_()
-    instance(inputs, lengths)[0].sum().backward()
+    _layers(instance, inputs, lengths)[-1][0].sum().backward()
     _expect(inputs.grad is not None and torch.isfinite(inputs.grad).all(), cls, "no finite gradient reaches the input")
 
 

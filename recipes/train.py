@@ -73,6 +73,7 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
         target.learn(splits["train"].values())
     unlabelled = splits.get("unlabelled", {})
     datasets = {s: make_dataset(splits[s], hparams["targets"], read_audio) for s in ("train", "valid", "test")}
+    datasets = {s: d.filtered_sorted(sort_key="duration_s") for s, d in datasets.items()}  # less padding
     training = make_dataset({**splits["train"], **unlabelled}, hparams["targets"], read_audio)
     sampler = MixedBatchSampler(
         [r["duration_s"] for r in splits["train"].values()], len(unlabelled), seed=hparams["seed"], **hparams["batches"]

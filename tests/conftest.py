@@ -11,7 +11,9 @@ import torch
 from mtlaug_sb.corpora.synthetic import Synthetic
 
 ROOT = pathlib.Path(__file__).parents[1]
-# a training that takes seconds: 4 speakers x 4 emotions x 2 utterances, a small network
+sys.path.insert(0, str(ROOT / "recipes"))
+
+# a training that takes seconds: 4 speakers x 4 emotions x 2 utterances
 TINY = [
     "--corpus_options={n_speakers: 4, n_utterances: 2}",
     "--n_valid_speakers=1",
@@ -50,20 +52,35 @@ def tiny_corpus(tmp_path_factory):
 
 
 @pytest.fixture
-def train(tiny_corpus):
-    """Run recipes/train.py on the tiny corpus: train("hparams/stl.yaml", "--key=value") -> finished process."""
+def arguments(tiny_corpus, tmp_path):
+    """Arguments of a tiny run into a folder: arguments("hparams/stl.yaml", "--key=value", folder=...)."""
 
-    def run(yaml, *arguments, recipe="train.py", launcher=(sys.executable,), check=True, timeout=240):
-        command = [*launcher, ROOT / "recipes" / recipe, yaml, f"--data_folder={tiny_corpus}", *TINY, *arguments]
-        process = subprocess.run(
-            [str(c) for c in command],
-            cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
-        assert not check or process.returncode == 0, process.stdout + process.stderr
-        return process
+    def build(yaml, *more, folder=tmp_path / "run"):
+        given = [a.partition("=")[0] for a in more]
+        defaults = [a for a in [f"--data_folder={tiny_corpus}", *TINY] if a.partition("=")[0] not in given]
+        return [str(ROOT / yaml), *defaults, f"--output_folder={folder}", *more]
+
+    return build
+
+
+@pytest.fixture
+def train(arguments):
+    """Run recipes/train.py in this process: train("hparams/stl.yaml", "--key=value", folder=...) -> results."""
+    import train
+
+    before = os.getcwd()
+    os.chdir(ROOT)
+    yield lambda yaml, *more, **options: train.main(arguments(yaml, *more, **options))
+    os.chdir(before)
+
+
+@pytest.fixture
+def script(arguments):
+    """Run a recipe as a process of its own: script("hparams/stl.yaml", ..., launcher=[...]) -> finished process."""
+
+    def run(yaml, *more, recipe="recipes/train.py", launcher=(sys.executable,), timeout=300, **options):
+        command = [*launcher, str(recipe), *arguments(yaml, *more, **options)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout)
 
     return run

@@ -71,7 +71,7 @@ class SeesPaddingEncoder(nn.Module):
         self.output_size = input_size
 
     def forward(self, features, lengths):
-        return features - features.mean(1, keepdim=True), lengths
+        return [(features - features.mean(1, keepdim=True), lengths)]
 
 
 class LeavesOut(nn.Module):

@@ -19,7 +19,7 @@ def make_dataset(records, targets, read_audio):
     read_audio : AudioReader
         Path to samples.
     """
-    items = {k: {"record": r, "path": r["path"]} for k, r in records.items()}
+    items = {k: {"record": r, "path": r["path"], "duration_s": r["duration_s"]} for k, r in records.items()}
     dataset = DynamicItemDataset(items)
     dataset.add_dynamic_item(read_audio, takes="path", provides="wav")
     for name, target in targets.items():

@@ -25,15 +25,19 @@ class CNN(nn.Module):
         In frames, one per layer. Kernels are odd, or one more than odd where the layer strides.
     dropout : float
         After every layer.
+    input_dropout : float
+        Whole dimensions of the features (mel bands, say) left out in training, before the first layer.
 
     Example
     -------
-    >>> frames, lengths = CNN(40, channels=[8, 8])(torch.rand(2, 50, 40), torch.ones(2))
-    >>> frames.shape
-    torch.Size([2, 13, 8])
+    >>> layers = CNN(40, channels=[8, 6], kernel_sizes=[8, 5], strides=[4, 2])(torch.rand(2, 50, 40), torch.ones(2))
+    >>> [tuple(frames.shape) for frames, lengths in layers]
+    [(2, 13, 8), (2, 7, 6)]
     """
 
-    def __init__(self, input_size, channels=(96, 96, 96), kernel_sizes=(8, 5, 5), strides=(4, 1, 1), dropout=0.2):
+    def __init__(
+        self, input_size, channels=(96, 96, 96), kernel_sizes=(8, 5, 5), strides=(4, 1, 1), dropout=0.2, input_dropout=0.0
+    ):
         super().__init__()
         layers = list(zip([input_size, *channels], channels, kernel_sizes, strides, strict=False))
         self.convolutions = nn.ModuleList(
@@ -41,11 +45,13 @@ class CNN(nn.Module):
         )
         self.norms = nn.ModuleList(FrameBatchNorm(o) for _, o, _, _ in layers)
         self.dropout = nn.Dropout(dropout)
+        self.input_dropout = nn.Dropout1d(input_dropout)
         self.output_size = channels[-1]
 
     def forward(self, features, lengths):
-        """Frames [batch, ceil(frames / strides), channels[-1]], padding zero, and their relative lengths."""
-        frames = features
+        """Of every layer: frames [batch, ceil(frames / strides so far), channels], padding zero, and their lengths."""
+        layers = []
+        frames = self.input_dropout(features.transpose(1, 2)).transpose(1, 2)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             stride = convolution.stride[0]
             lengths = strided_lengths(lengths, frames.shape[1], stride)
@@ -53,7 +59,8 @@ class CNN(nn.Module):
             valid = valid_mask(lengths, convolved.shape[1])
             frames = torch.zeros_like(convolved)
             frames[valid] = self.dropout(norm(convolved[valid]).relu())
-        return frames, lengths
+            layers.append((frames, lengths))
+        return layers
 
 
 def _convolve(convolution, frames, size):

@@ -33,7 +33,8 @@ def write_predictions(path, rows, records, names):
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["id", "speaker", "truth", "prediction", *(f"p_{name}" for name in names)])
-    for utterance, truth, probabilities in rows:
+    place = {utterance: i for i, utterance in enumerate(records)}
+    for utterance, truth, probabilities in sorted(rows, key=lambda row: place[row[0]]):
         best = max(range(len(names)), key=probabilities.__getitem__)
         shown = [f"{p:.6f}" for p in probabilities]
         writer.writerow([utterance, records[utterance]["speaker"], names[truth], names[best], *shown])

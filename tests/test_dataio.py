@@ -1,0 +1,238 @@
+"""From files to batches: audio that is bad, manifests, splits that never leak, batches that come again."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from mtlaug_sb.corpora.folder import Folder
+from mtlaug_sb.dataio.audio import AudioError, AudioReader
+from mtlaug_sb.dataio.manifest import build_manifest, read_manifest, write_manifest
+from mtlaug_sb.dataio.sampler import MixedBatchSampler
+from mtlaug_sb.dataio.splits import SpeakerLeak, check_splits, find_speaker, keep_classes, split_by_speaker
+
+TONE = 0.1 * np.sin(np.arange(8000) / 5).astype("float32")
+
+
+def write(path, samples=TONE, rate=16000):
+    soundfile.write(path, samples, rate)
+    return str(path)
+
+
+# ---------------------------------------------------------------------- audio
+
+
+def test_read_as_soundfile_does(tmp_path):
+    path = write(tmp_path / "a.flac")
+    assert torch.equal(AudioReader()(path), torch.from_numpy(soundfile.read(path, dtype="float32")[0]))
+
+
+def test_resampled_and_mixed_down_said_once_each(tmp_path, caplog):
+    reader = AudioReader(16000)
+    for name in "ab":
+        wav = reader(write(tmp_path / f"{name}.wav", np.stack([TONE, TONE], axis=1), 8000))
+    assert len(wav) == 16000
+    assert torch.allclose(wav[200:-200:2], torch.from_numpy(TONE)[100:-100], atol=0.01)
+    assert [r.message.split(":")[1] for r in caplog.records] == [
+        " such files are mixed down to mono",
+        " such files are resampled to 16000 Hz",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda p: p.write_bytes(b""), "empty file"),
+        (lambda p: p.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"), "git lfs pull"),
+        (lambda p: p.write_bytes(b"this is no audio at all"), "not readable as audio"),
+        (lambda p: write(p, TONE[:0]), "no samples"),
+        (lambda p: write(p, 0 * TONE), "is silent"),
+        (lambda p: soundfile.write(p, np.where(TONE > 0.05, np.nan, TONE), 16000, "FLOAT"), "NaN"),
+        (lambda p: None, "no such file"),
+    ],
+)
+def test_bad_audio_is_named_with_its_reason(tmp_path, make, says):
+    path = tmp_path / "bad.wav"
+    make(path)
+    with pytest.raises(AudioError, match=f"bad.wav: .*{says}"):
+        AudioReader()(str(path))
+
+
+def test_cache_stays_within_its_bound(tmp_path):
+    reader = AudioReader(cache_mb=0.04)  # room for one file of 8000 samples
+    for name in "ab":
+        reader(write(tmp_path / f"{name}.wav"))
+    assert len(reader._cache) == 1
+    assert reader(str(tmp_path / "a.wav")) is reader(str(tmp_path / "a.wav"))
+
+
+# ---------------------------------------------------------------------- manifests
+
+
+def test_manifest_of_a_folder_and_back(tmp_path):
+    for speaker in ("anna", "ben"):
+        (tmp_path / speaker).mkdir()
+        write(tmp_path / speaker / "x.wav")
+    records = build_manifest(Folder(label_from_folder="speaker"), tmp_path, AudioReader())
+    assert records["anna/x"] == {
+        "path": str(tmp_path / "anna" / "x.wav"), "duration_s": 0.5, "speaker": "anna", "corpus": "folder",
+    }  # fmt: skip
+    write_manifest(records, tmp_path / "m.json")
+    assert read_manifest(tmp_path / "m.json") == records
+
+
+def test_bad_files_are_all_told_or_left_out(tmp_path, caplog):
+    write(tmp_path / "good.wav")
+    (tmp_path / "bad.wav").write_bytes(b"")
+    with pytest.raises(AudioError, match=r"(?s)1 of 2 files .*bad\.wav: empty file.*--skip_bad_audio=True"):
+        build_manifest(Folder(), tmp_path, AudioReader())
+    assert list(build_manifest(Folder(), tmp_path, AudioReader(), skip_bad_audio=True)) == ["good"]
+    assert "Left out 1 of 2" in caplog.text
+
+
+def test_empty_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no utterance of corpus 'folder'"):
+        build_manifest(Folder(), tmp_path, AudioReader())
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("nonsense", "not JSON"),
+        ("[1]", "this is a list"),
+        (
+            json.dumps({"u1": {"path": "a.wav", "duration_s": "long", "speaker": "a", "corpus": "c"}}),
+            "'u1' needs 'duration_s'",
+        ),
+        (json.dumps({"u1": {"path": "a.wav", "duration_s": 1.0, "corpus": "c"}}), "'u1' needs 'speaker'"),
+    ],
+)
+def test_manifest_is_validated(tmp_path, content, says):
+    (tmp_path / "m.json").write_text(content)
+    with pytest.raises(ValueError, match=says):
+        read_manifest(tmp_path / "m.json")
+
+
+# ---------------------------------------------------------------------- splits
+
+
+def records_of(speakers, emotions=("anger", "sadness"), corpus="c"):
+    return {
+        f"{s}_{e}": {
+            "path": f"{corpus}/{s}_{e}.wav", "duration_s": 1.0, "speaker": s, "corpus": corpus, "emotion": e,
+            "gender": "female" if int(s) % 2 else "male",
+        }
+        for s in speakers for e in emotions
+    }  # fmt: skip
+
+
+SPEAKERS = [f"{i:02}" for i in range(1, 9)]
+
+
+def speakers_of(split):
+    return {r["speaker"] for r in split.values()}
+
+
+def test_splits_never_share_a_speaker_and_lose_nobody():
+    records = records_of(SPEAKERS)
+    for test in SPEAKERS:
+        for seed in range(5):
+            splits = split_by_speaker(records, [test], 2, seed)
+            parts = [speakers_of(splits[s]) for s in ("train", "valid", "test")]
+            assert [len(p) for p in parts] == [5, 2, 1]
+            assert set().union(*parts) == set(SPEAKERS)
+            assert parts[2] == {test}
+            assert {r["gender"] for r in splits["valid"].values()} == {"female", "male"}
+            check_splits(splits, "emotion", ["anger", "sadness"])
+
+
+def test_validation_speakers_follow_the_seed():
+    records = records_of(SPEAKERS)
+    draws = {tuple(sorted(speakers_of(split_by_speaker(records, ["01"], 2, seed)["valid"]))) for seed in range(20)}
+    assert len(draws) > 5
+    again = [split_by_speaker(records, ["01"], 2, 3) for _ in range(2)]
+    assert again[0] == again[1]
+
+
+@pytest.mark.parametrize(("into", "where"), [("train", "train"), ("valid", "valid"), ("unlabelled", "unlabelled")])
+def test_a_leaked_test_speaker_is_refused(into, where):
+    splits = split_by_speaker(records_of(SPEAKERS), ["01"], 2, 0) | {"unlabelled": {}}
+    leaked = next(iter(splits["test"].items()))
+    splits[into] = {**splits[into], "leak": {**leaked[1], "path": "elsewhere.wav"}}
+    with pytest.raises(SpeakerLeak, match=f"'01'.*{where}"):
+        check_splits(splits, "emotion", ["anger", "sadness"])
+
+
+def test_the_same_recording_under_another_name_is_refused():
+    splits = split_by_speaker(records_of(SPEAKERS), ["01"], 2, 0)
+    path = next(iter(splits["test"].values()))["path"]
+    splits["unlabelled"] = {"x": {"path": path, "duration_s": 1.0, "speaker": None, "corpus": "other"}}
+    with pytest.raises(SpeakerLeak, match="file"):
+        check_splits(splits, "emotion", ["anger", "sadness"])
+
+
+def test_unlabelled_speech_of_training_speakers_is_allowed():
+    splits = split_by_speaker(records_of(SPEAKERS), ["01"], 2, 0)
+    splits["unlabelled"] = {f"u{k}": r for k, r in splits["train"].items()}
+    check_splits(splits, "emotion", ["anger", "sadness"])
+
+
+def test_what_is_missing_is_said():
+    records = records_of(SPEAKERS)
+    with pytest.raises(ValueError, match="no speaker '99'; the speakers are 01, 02"):
+        split_by_speaker(records, ["99"], 2, 0)
+    with pytest.raises(ValueError, match="3 speakers are too few"):
+        split_by_speaker(records_of(SPEAKERS[:3]), ["01"], 2, 0)
+    with pytest.raises(ValueError, match="no emotion 'joy'; it has anger, sadness"):
+        keep_classes(records, "emotion", ["joy"], "c")
+    only_tested = {k: r for k, r in records.items() if r["emotion"] == "anger" or r["speaker"] == "01"}
+    with pytest.raises(ValueError, match="class 'sadness' has no training utterance"):
+        check_splits(split_by_speaker(only_tested, ["01"], 2, 0), "emotion", ["anger", "sadness"])
+
+
+def test_speakers_are_found_by_number():
+    assert find_speaker(3, ["03", "13"]) == "03"
+    assert find_speaker("03", ["03", "3"]) == "03"
+    with pytest.raises(ValueError, match="no speaker"):
+        find_speaker(3, ["03", "003"])
+
+
+# ---------------------------------------------------------------------- batches
+
+
+def test_every_utterance_once_an_epoch_and_epochs_differ():
+    sampler = MixedBatchSampler([1.0] * 50, batch_size=8, bucket_batches=3)
+    epochs = []
+    for epoch in (1, 2):
+        sampler.set_epoch(epoch)
+        epochs.append(list(sampler))
+        assert len(epochs[-1]) == len(sampler) == 7
+        assert sorted(i for batch in epochs[-1] for i in batch) == list(range(50))
+    assert epochs[0] != epochs[1]
+    sampler.set_epoch(1)
+    assert list(sampler) == epochs[0]
+
+
+def test_buckets_hold_similar_lengths():
+    durations = torch.rand(512, generator=torch.Generator().manual_seed(0)).tolist()
+
+    def padding(bucket_batches):
+        sampler = MixedBatchSampler(durations, batch_size=16, bucket_batches=bucket_batches)
+        return sum(max(durations[i] for i in batch) * len(batch) for batch in sampler) / sum(durations) - 1
+
+    assert padding(4) < 0.5 * padding(1)
+
+
+def test_unlabelled_ratio_and_every_unlabelled_utterance_in_turn():
+    sampler = MixedBatchSampler([1.0] * 10, unlabelled=7, batch_size=4, unlabelled_ratio=0.5)
+    seen = []
+    for epoch in range(7):
+        sampler.set_epoch(epoch)
+        for batch in sampler:
+            extra = [i for i in batch if i >= 10]
+            assert len(extra) == round(0.5 * (len(batch) - len(extra)))
+            seen += extra
+    assert len(seen) == 35
+    assert {seen.count(i) for i in range(10, 17)} == {5}

@@ -1,0 +1,70 @@
+"""Log-mel features and their normalisation."""
+
+import pytest
+import torch
+import torchaudio
+
+from mtlaug_sb.feature_cache import FeatureCache
+from mtlaug_sb.features.log_mel import LogMel
+from mtlaug_sb.normalization import GlobalNormalization
+
+
+@pytest.mark.parametrize("n_fft", [512, 1024])
+def test_log_mel_is_torchaudios(n_fft):
+    wavs = torch.randn(2, 16000) * 0.1
+    ours, _ = LogMel(n_mels=40, n_fft=n_fft, floor=1e-6)(wavs, torch.ones(2))
+    # torchaudio centres a short window in the transform; the power does not see where
+    reference = torchaudio.transforms.MelSpectrogram(
+        16000, n_fft=n_fft, win_length=400, hop_length=160, n_mels=40, pad_mode="constant"
+    )
+    expected = (reference(wavs) + 1e-6).log().transpose(1, 2)
+    assert ours.shape == expected.shape == (2, 101, 40)
+    assert torch.allclose(ours, expected, atol=1e-3)
+
+
+def test_features_of_real_lengths_are_the_same_alone_and_in_a_batch():
+    steps = torch.tensor([16000, 15999, 8123, 401])
+    wavs = torch.nn.utils.rnn.pad_sequence([torch.randn(n) for n in steps], batch_first=True)
+    log_mel = LogMel()
+    together, lengths = log_mel(wavs, steps / 16000)
+    for i, n in enumerate(steps):
+        alone, _ = log_mel(wavs[i : i + 1, :n], torch.ones(1))
+        assert round(lengths[i].item() * together.shape[1]) == alone.shape[1] == 1 + n // 160
+        assert torch.allclose(together[i, : alone.shape[1]], alone[0], atol=1e-5)
+        assert not together[i, alone.shape[1] :].any()
+
+
+def test_window_longer_than_transform():
+    with pytest.raises(ValueError, match="shorter than the window"):
+        LogMel(n_fft=256)
+
+
+def test_normalization_takes_the_statistics_of_valid_frames_over_batches():
+    a, b = torch.rand(2, 10, 3) * 5, torch.rand(1, 4, 3) - 7
+    a[1, 5:] = 1e6  # padding
+    norm = GlobalNormalization(3)
+    norm.fit([(a, torch.tensor([1.0, 0.5])), (b, torch.ones(1))])
+    frames = torch.cat([a[0], a[1, :5], b[0]])
+    assert torch.allclose(norm.mean, frames.mean(0), atol=1e-4)
+    assert torch.allclose(norm.std, frames.std(0, correction=0), atol=1e-4)
+    assert torch.allclose(norm(b, torch.ones(1)), (b - norm.mean) / norm.std, atol=1e-5)
+
+
+def test_cache_keeps_within_its_bound_and_tells_no_keys_apart_wrongly():
+    asked = []
+
+    def compute(rows):
+        asked.append(list(rows))
+        sizes = torch.tensor([r + 1.0 for r in rows])
+        features = torch.zeros(len(rows), int(sizes.max()), 1)
+        for k, row in enumerate(rows):
+            features[k, : row + 1] = row
+        return features, sizes / sizes.max(), torch.tensor(rows)
+
+    cache = FeatureCache(megabytes=4 * 3e-6)  # room for 3 values: rows 0 and 1
+    for _ in range(2):
+        features, lengths, notes = cache(["a", "b", "c", None], compute)
+        assert features.squeeze(2).tolist() == [[0, 0, 0, 0], [1, 1, 0, 0], [2, 2, 2, 0], [3, 3, 3, 3]]
+        assert (lengths * 4).tolist() == [1, 2, 3, 4]
+        assert notes.tolist() == [0, 1, 2, 3]
+    assert asked == [[0], [1], [2], [3], [2, 3]]

@@ -1,0 +1,39 @@
+"""Heads against independent implementations."""
+
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from mtlaug_sb.attention import AttentionPooling
+from mtlaug_sb.heads.blstm_attention import BLSTMAttention
+from mtlaug_sb.heads.decoder import Decoder
+
+
+def test_two_one_way_lstms_are_the_packed_bidirectional_one():
+    head = BLSTMAttention(5, n_classes=3, hidden=7).eval()
+    packed = nn.LSTM(5, 7, batch_first=True, bidirectional=True)
+    state = {f"{k}": v for k, v in head.forwards.state_dict().items()}
+    state |= {f"{k}_reverse": v for k, v in head.backwards.state_dict().items()}
+    packed.load_state_dict(state)
+    frames, steps = torch.randn(3, 11, 5), torch.tensor([11, 6, 2])
+    states, _ = pad_packed_sequence(packed(pack_padded_sequence(frames, steps, batch_first=True))[0], batch_first=True)
+    pooled, attention = head.pooling(states, steps / 11)
+    ours = head(frames, steps / 11)
+    assert torch.allclose(ours["attention"], attention, atol=1e-6)
+    assert torch.allclose(ours["embedding"], head.dense(pooled), atol=1e-6)
+
+
+def test_attention_is_a_softmax_over_the_utterances_own_frames():
+    pooling = AttentionPooling(4)
+    frames = torch.randn(2, 6, 4)
+    pooled, weights = pooling(frames, torch.tensor([1.0, 0.5]))
+    assert torch.allclose(weights.sum(1), torch.ones(2))
+    assert not weights[1, 3:].any()
+    by_hand = torch.softmax(frames[1, :3] @ pooling.score.weight[0] + pooling.score.bias, dim=0)
+    assert torch.allclose(weights[1, :3], by_hand, atol=1e-6)
+    assert torch.allclose(pooled[1], by_hand @ frames[1, :3], atol=1e-6)
+
+
+def test_decoder_gives_as_many_frames_as_the_stride_says():
+    for stride in (1, 4, 8):
+        assert Decoder(8, 20, stride=stride)(torch.rand(2, 9, 8), torch.ones(2))["features"].shape == (2, 9 * stride, 20)

@@ -1,0 +1,75 @@
+"""The command line: every key is known, or refused with the nearest one."""
+
+import pathlib
+
+import pytest
+
+from mtlaug_sb.options import help_text, read_arguments
+
+YAML = """\
+seed: 0
+lr: 0.002
+opt_class: !name:torch.optim.AdamW
+    lr: !ref <lr>
+optimizer_name: x
+encoder: !apply:dict
+    channels: [1, 2]
+max_grad_norm: 5.0
+"""
+
+
+@pytest.fixture
+def yaml(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text(YAML)
+    return str(path)
+
+
+def test_keys_run_options_and_blocks(yaml):
+    file, run_opts, overrides = read_arguments(
+        [
+            yaml,
+            "--seed=3",
+            "--lr",
+            "1e-3",
+            "--encoder.channels=[4, 5]",
+            "--noprogressbar",
+            "--device=cpu",
+            "--max_grad_norm=1",
+        ]
+    )
+    assert file == yaml
+    assert overrides == {"seed": 3, "lr": 0.001, "encoder": {"channels": [4, 5]}, "max_grad_norm": 1}
+    assert run_opts.noprogressbar
+    assert run_opts.overridden_args == {"noprogressbar", "device"}
+
+
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [
+        ("--sed=3", r"no key 'sed' in the YAML; did you mean --seed\?"),
+        ("--opt=x", "no key 'opt'"),  # SpeechBrain's parser takes it for --optimizer_step_limit
+        ("--log=x", "no key 'log'"),
+        ("--encoder.chanels=[1]", r"did you mean --encoder\.channels"),
+        ("--lr.x=1", r"no key 'lr\.x'"),
+        ("--seed", "--seed needs a value"),
+        ("seed=3", "follows no key"),
+    ],
+)
+def test_what_is_wrong_is_said(yaml, argument, says):
+    with pytest.raises(ValueError, match=says):
+        read_arguments([yaml, argument])
+
+
+def test_no_yaml():
+    with pytest.raises(FileNotFoundError, match=r"no YAML file 'hparams/mtl\.yaml'"):
+        read_arguments(["hparams/mtl.yaml"])
+    with pytest.raises(ValueError, match="first argument is a YAML"):
+        read_arguments(["--seed=3"])
+
+
+def test_help_lists_keys_of_every_yaml():
+    for path in (pathlib.Path(__file__).parents[1] / "hparams").glob("*.yaml"):
+        text = help_text(str(path), "usage")
+        assert "--test_speaker=" in text
+        assert "--device" in text

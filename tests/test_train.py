@@ -1,0 +1,231 @@
+"""The main job from end to end, on a tiny synthetic corpus."""
+
+import csv
+import json
+import pathlib
+
+import pytest
+import torch
+
+from mtlaug_sb import load_plugins  # noqa: F401 (the YAML below uses it)
+
+ROOT = pathlib.Path(__file__).parents[1]
+YAMLS = sorted(p.relative_to(ROOT) for p in (ROOT / "hparams").glob("*.yaml"))
+
+
+def table(path):
+    """Rows of a CSV."""
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+@pytest.mark.parametrize("yaml", YAMLS, ids=lambda p: p.stem)
+def test_every_yaml_trains_and_leaves_its_results(train, yaml, tmp_path):
+    results = train(yaml)
+    folder = tmp_path / "run"
+    assert results == json.loads((folder / "results.json").read_text())
+    assert 0 <= results["test"]["UAR"] <= 1
+    assert results["synthetic"]
+    assert results["versions"]["speechbrain"] == "1.1.2"
+    assert {"train", "valid", "test"} <= set(results["speakers"])
+    for name in ("hyperparams.yaml", "log.txt", "train_log.csv", "confusion.png", "learning_curves.png"):
+        assert (folder / name).stat().st_size > 0, name
+    rows = table(folder / "predictions.csv")
+    assert len(rows) == results["utterances"]["test"] == 8
+    assert list(rows[0]) == ["id", "speaker", "truth", "prediction", "p_anger", "p_happiness", "p_neutral", "p_sadness"]
+    for row in rows:
+        probabilities = [float(v) for k, v in row.items() if k.startswith("p_")]
+        assert sum(probabilities) == pytest.approx(1, abs=1e-5)
+    log = table(folder / "train_log.csv")
+    assert [r["epoch"] for r in log] == ["1", "2"]
+
+
+def test_every_term_of_the_loss_is_logged_by_name(train, tmp_path):
+    train("hparams/mtl_aug.yaml", "--tensorboard=True")
+    header = (tmp_path / "run" / "train_log.csv").read_text().splitlines()[0].split(",")
+    terms = {"emotion/cross_entropy", "emotion/center", "reconstruction/mse", "augmentation/cross_entropy", "loss"}
+    assert {f"train/{t}" for t in terms} <= set(header)
+    assert {"train/augmentation/UAR", "valid/emotion/UAR", "valid/emotion/recall/anger", "lr"} <= set(header)
+    assert any((tmp_path / "run" / "tensorboard").iterdir())
+
+
+def test_the_loss_falls(train, tmp_path):
+    train("hparams/mtl_aug.yaml", "--number_of_epochs=12")
+    log = table(tmp_path / "run" / "train_log.csv")
+    for term in ("emotion/cross_entropy", "reconstruction/mse"):
+        values = [float(r[f"train/{term}"]) for r in log]
+        assert values[-1] < 0.9 * values[0], term
+
+
+def test_predictions_do_not_depend_on_the_batch(train, tmp_path):
+    runs = [train("hparams/stl.yaml", f"--eval_batch_size={n}", folder=tmp_path / str(n)) for n in (1, 64)]
+    assert runs[0]["test"] == runs[1]["test"]
+    tables = [table(tmp_path / n / "predictions.csv") for n in ("1", "64")]
+    for alone, together in zip(*tables, strict=True):
+        for column in alone:
+            if column.startswith("p_"):
+                assert float(alone[column]) == pytest.approx(float(together[column]), abs=1e-5)
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(train, tmp_path):
+    for folder, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train("hparams/mtl_aug.yaml", f"--seed={seed}", folder=tmp_path / folder)
+    texts = [(tmp_path / f / "predictions.csv").read_text() for f in "abc"]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_normalisation_sees_training_speakers_only(train, tmp_path):
+    train("hparams/stl.yaml")
+    save = tmp_path / "run" / "save"
+    stored = torch.load(next(save.glob("CKPT*/normalization.ckpt")))
+    from mtlaug_sb.dataio.audio import AudioReader
+    from mtlaug_sb.features.log_mel import LogMel
+
+    hparams = (tmp_path / "run" / "hyperparams.yaml").read_text()
+    read = AudioReader()
+    records = json.loads((save / "train.json").read_text())
+    settings = {"n_mels": len(stored["mean"])}
+    for key in ("n_fft", "high_hz", "low_hz", "floor"):
+        line = [x for x in hparams.splitlines() if x.strip().startswith(f"{key}:")]
+        settings |= {key: float(line[0].split(":")[1])} if line else {}
+    settings = {k: int(v) if k == "n_fft" else v for k, v in settings.items()}
+    log_mel = LogMel(**settings)
+    frames = torch.cat([log_mel(read(r["path"]).unsqueeze(0), torch.ones(1))[0][0] for r in records.values()])
+    assert torch.allclose(stored["mean"], frames.mean(0), atol=1e-3)
+    assert torch.allclose(stored["std"], frames.std(0), atol=1e-2)
+
+
+def test_unlabelled_speech_joins(train, tiny_corpus):
+    results = train(
+        "hparams/mtl_aug.yaml",
+        "--unlabelled_corpus=folder",
+        f"--unlabelled_folder={tiny_corpus / 's04'}",
+        "--batches={batch_size: 8, unlabelled_ratio: 0.5}",
+        "--test_speaker=s01",
+        "--seed=3",
+    )
+    assert results["utterances"]["unlabelled"] == 8
+
+
+def test_unlabelled_speech_of_the_test_speaker_is_refused(train, tiny_corpus):
+    with pytest.raises(ValueError, match="is in the test split and in the unlabelled split"):
+        train("hparams/mtl_aug.yaml", "--unlabelled_corpus=folder", f"--unlabelled_folder={tiny_corpus / 's01'}")
+
+
+def test_bf16_and_gradient_accumulation_run(train):
+    assert train("hparams/mtl_aug.yaml", "--precision=bf16", "--grad_accumulation_factor=2")["test"]["UAR"] >= 0
+
+
+NEW_PLUGINS = '''
+import torch
+from torch import nn
+from mtlaug_sb import register
+
+
+@register("head", "unseen_head")
+class UnseenHead(nn.Module):
+    """Mean over the valid frames, one layer."""
+
+    def __init__(self, input_size, n_outputs):
+        super().__init__()
+        self.output = nn.Linear(input_size, n_outputs)
+
+    def forward(self, frames, lengths):
+        return {"answer": self.output(frames.sum(1) / (lengths * frames.shape[1]).unsqueeze(1))}
+
+
+@register("loss", "unseen_loss")
+class UnseenLoss(nn.Module):
+    """Squared error against probabilities."""
+
+    reads = "answer"
+
+    def forward(self, predictions, targets, lengths):
+        return (predictions - targets).square().mean(1)
+
+
+@register("augmentation", "unseen_effect")
+class UnseenEffect(nn.Module):
+    """Half the level."""
+
+    domain = "waveform"
+
+    def forward(self, inputs, lengths, targets, generator):
+        return inputs / 2, lengths, targets
+'''
+
+
+def test_a_task_head_loss_and_effect_the_library_has_never_seen(train, tmp_path):
+    (tmp_path / "unseen.py").write_text(NEW_PLUGINS)
+    lines = (ROOT / "hparams" / "stl_aug.yaml").read_text().splitlines()
+    lines.insert(0, f"plugins: !apply:mtlaug_sb.load_plugins [{tmp_path / 'unseen.py'}]")
+    at = lines.index("    effects:") + 1
+    lines[at:at] = ["        quiet: !apply:mtlaug_sb.make", "            plugin: augmentation/unseen_effect"]
+    probabilities = next(i for i, line in enumerate(lines) if line.strip().startswith("probabilities:"))
+    lines[probabilities] = "    probabilities: {none: 0.2, quiet: 0.2, speed: 0.2, specaugment: 0.2, mixup: 0.2}"
+    at = lines.index("targets:") + 1
+    lines[at:at] = ["    gender: !new:mtlaug_sb.targets.Categories", "        label: gender", "        size: 2"]
+    at = lines.index("tasks:") + 1
+    lines[at:at] = [
+        "    unseen: !new:mtlaug_sb.task.Task",
+        "        target: gender",
+        "        head: !apply:mtlaug_sb.make",
+        "            plugin: head/unseen_head",
+        "            input_size: !ref <frame_size>",
+        "            n_outputs: 2",
+        "        losses:",
+        "            squared: !apply:mtlaug_sb.make",
+        "                plugin: loss/unseen_loss",
+    ]
+    yaml = tmp_path / "unseen.yaml"
+    yaml.write_text("\n".join(lines))
+    train(yaml, "--number_of_epochs=8")
+    log = table(tmp_path / "run" / "train_log.csv")
+    assert float(log[-1]["train/unseen/squared"]) < float(log[0]["train/unseen/squared"])
+    assert "valid/unseen/squared" in log[0]
+
+
+# ---------------------------------------------------------------------- folders and errors
+
+
+def test_a_finished_folder_is_kept_and_overwritten_on_request(train):
+    train("hparams/stl.yaml")
+    with pytest.raises(FileExistsError, match="holds a finished run"):
+        train("hparams/stl.yaml")
+    train("hparams/stl.yaml", "--overwrite=True", "--seed=1")
+
+
+def test_a_foreign_folder_is_left_alone(train, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").write_text("dear")
+    for more in ([], ["--overwrite=True"]):
+        with pytest.raises(FileExistsError, match="holds something that is no run"):
+            train("hparams/stl.yaml", *more)
+    assert (tmp_path / "run" / "thesis.tex").exists()
+
+
+def test_an_unfinished_run_with_other_settings_is_refused(train, tmp_path):
+    train("hparams/stl.yaml")
+    (tmp_path / "run" / "results.json").unlink()
+    with pytest.raises(FileExistsError, match=r"other settings \(lr, opt_class\)"):
+        train("hparams/stl.yaml", "--lr=0.1")
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--corpus=emodb", "--data_folder=null"], "corpus 'emodb' needs its folder"),
+        (["--corpus=emodb", "--data_folder=/nowhere"], "no data folder '/nowhere' for corpus 'emodb'"),
+        (["--corpus=emodbb"], "did you mean corpus/emodb"),
+        (["--classes=[anger, joy]"], "has no emotion 'joy'; it has anger, happiness, neutral, sadness"),
+        (["--test_speaker=s99"], "no speaker 's99'; the speakers are s01, s02, s03, s04"),
+        (["--n_valid_speakers=3"], "4 speakers are too few"),
+        (["--choose_epoch_by=valid/emotion/uar"], "no column 'valid/emotion/uar'"),
+    ],
+)
+def test_bad_settings_get_one_clear_line(script, more, says):
+    process = script("hparams/stl.yaml", *more)
+    assert process.returncode != 0
+    last = process.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert says in last
+    assert "Traceback" not in process.stderr + process.stdout
