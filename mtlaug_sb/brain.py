@@ -81,10 +81,11 @@ class MultiTaskBrain(sb.Brain):
             some_wavs, some_lengths, some, done = policy.apply("waveform", draw[rows], some_wavs, some_lengths, some)
             for k, t in some.items():
                 targets[k][rows] = t
-            return *self.modules.features(some_wavs, some_lengths), done.types
+            return *self.modules.features(some_wavs, some_lengths), done.types == draw[rows].types
 
         keys = [key and (name, key) for name, key in zip(batch.id, policy.reproducible(draw), strict=True)]
-        clean, lengths, types = self.feature_cache(keys, features_of)
+        clean, lengths, happened = self.feature_cache(keys, features_of)
+        types = torch.where(happened, draw.types, 0)  # "none" where a waveform effect left its row as it was
         seen, lengths, targets, draw = policy.apply("features", replace(draw, types=types), clean, lengths, targets)
         seen = self.modules.normalization(seen, lengths)
         wanted = {task.target for task in self.tasks.values()}

@@ -41,7 +41,7 @@ class FeatureCache:
             One per row; None is never kept.
         compute : callable
             Rows (a list of indices) -> their features [rows, frames, dim], relative lengths [rows], and a tensor [rows]
-            that is kept with them.
+            that is kept with them: it must depend on the row's key alone, as the features do.
         """
         found = {i: self._kept[key] for i, key in enumerate(keys) if key in self._kept}
         alone = [i for i, key in enumerate(keys) if key is not None and i not in found] if self.room > 0 else []

@@ -1,0 +1,170 @@
+"""What SpeechBrain's loop gets wrong and ours must not: clipping, NaN, accumulation; and two processes."""
+
+import csv
+import json
+import sys
+
+import pytest
+import speechbrain as sb
+import torch
+from speechbrain.dataio.batch import PaddedBatch
+from torch import nn
+
+from mtlaug_sb import make
+from mtlaug_sb.brain import MultiTaskBrain
+from mtlaug_sb.dataio.datasets import loader_options
+from mtlaug_sb.dataio.sampler import MixedBatchSampler
+from mtlaug_sb.masking import absolute_lengths
+from mtlaug_sb.normalization import GlobalNormalization
+from mtlaug_sb.policy import AugmentationPolicy
+from mtlaug_sb.task import Task
+
+
+class Utterances(torch.utils.data.Dataset):
+    """Random audio with two classes; utterance ``poisoned`` is NaN."""
+
+    def __init__(self, n=10, poisoned=None):
+        generator = torch.Generator().manual_seed(0)
+        self.wavs = [torch.rand(1600 + 160 * i, generator=generator) for i in range(n)]
+        if poisoned is not None:
+            self.wavs[poisoned] = self.wavs[poisoned] * torch.nan
+
+    def __len__(self):
+        return len(self.wavs)
+
+    def __getitem__(self, i):
+        return {"id": str(i), "wav": self.wavs[i], "label": torch.eye(2)[i % 2]}
+
+
+def build(tmp_path, opt_class=torch.optim.SGD, **more):
+    torch.manual_seed(0)
+    task = Task("label", make("head/attentive", input_size=6, n_classes=2), {"ce": make("loss/cross_entropy")})
+    hparams = {
+        "modules": {
+            "features": make("features/log_mel", n_mels=10),
+            "normalization": GlobalNormalization(10),
+            "encoder": make("encoder/cnn", input_size=10, channels=[6, 6], kernel_sizes=[3, 3], strides=[2, 1]),
+            "weighting": make("weighting/fixed"),
+        },
+        "tasks": {"only": task},
+        "targets": {"label": None},
+        "augmentation": None,
+        "opt_class": lambda parameters: opt_class(parameters, lr=0.1),
+        "lr_curve": lambda progress: 1.0,
+        "number_of_epochs": 1,
+        "main_task": "only",
+        "choose_epoch_by": "valid/loss",
+        "train_log": tmp_path / "log.csv",
+        "cache_mb": 0,
+        "max_grad_norm": 5.0,
+        **more,
+    }
+    return MultiTaskBrain(hparams, {"device": "cpu", "noprogressbar": True})
+
+
+def fit(brain, dataset, batch_size=2):
+    sampler = MixedBatchSampler([1.0] * len(dataset), batch_size=batch_size)
+    loader = brain.make_dataloader(dataset, sb.Stage.TRAIN, **loader_options(batch_sampler=sampler))
+    brain.fit([1], loader, brain.make_dataloader(Utterances(2), sb.Stage.VALID, **loader_options(batch_size=2)))
+    return next(csv.DictReader(open(brain.history.path, encoding="utf-8")))
+
+
+def test_a_nan_step_is_skipped_counted_and_leaves_no_trace(tmp_path):
+    brain = build(tmp_path)
+    row = fit(brain, Utterances(poisoned=3))
+    assert row["train/skipped_steps"] == "1"
+    assert brain.optimizer_step == 5
+    for name, value in brain.modules.state_dict().items():
+        assert torch.isfinite(value).all(), name
+
+
+def test_too_many_nan_steps_stop_the_training(tmp_path):
+    with pytest.raises(ValueError, match="patience is exhausted"):
+        fit(build(tmp_path, nonfinite_patience=0), Utterances(poisoned=3))
+
+
+def test_leftover_batches_of_an_epoch_are_used(tmp_path):
+    brain = build(tmp_path, grad_accumulation_factor=4)
+    stepped = []
+    step = brain.optimizers_step
+    brain.optimizers_step = lambda: (stepped.append(brain.step), step())
+    fit(brain, Utterances(10))  # 5 batches: a step after 4, and one for the last
+    assert stepped == [4, 5]
+
+
+def test_clipping_covers_every_parameter_group(tmp_path):
+    brain = build(tmp_path, max_grad_norm=1e-3)
+    brain.opt_class = lambda parameters: torch.optim.SGD(
+        [{"params": [p], "lr": 1.0} for p in parameters if p.requires_grad]
+    )
+    before = {n: p.detach().clone() for n, p in brain.modules.named_parameters()}
+    fit(brain, Utterances(2))
+    moved = torch.cat([(p.detach() - before[n]).flatten() for n, p in brain.modules.named_parameters()])
+    assert 0 < moved.norm() <= 1.01e-3  # one step with lr 1: the whole gradient, clipped
+
+
+def test_the_learning_rate_follows_its_curve(tmp_path):
+    seen = []
+    fit(build(tmp_path, lr_curve=lambda progress: seen.append(round(progress, 3)) or 1.0), Utterances(10))
+    assert seen == [0.0, 0.25, 0.5, 0.75, 1.0]
+
+
+def test_the_label_is_what_happened_also_when_features_are_kept(tmp_path):
+    effects = {"speed": make("augmentation/speed", percents=[50, 100]), "mixup": make("augmentation/mixup")}
+    brain = build(tmp_path, augmentation=AugmentationPolicy(effects), cache_mb=100)
+    dataset = Utterances(8)
+    batch = PaddedBatch([dataset[i] for i in range(8)], padded_keys=["wav"])
+    untouched, lengths, _ = brain._front_end(batch, sb.Stage.VALID)
+    seen = set()
+    for _ in range(20):  # every variant of every utterance is kept after some rounds
+        features, new_lengths, targets = brain._front_end(batch, sb.Stage.TRAIN)
+        for i, label in enumerate(targets["augmentation"].argmax(1).tolist()):
+            before, after = (absolute_lengths(n, x.shape[1])[i] for n, x in ((lengths, untouched), (new_lengths, features)))
+            same = before == after and torch.equal(features[i, :after], untouched[i, :after])
+            mixed = 0 < targets["label"][i, 0] < 1
+            happened = "speed" if before != after else "none" if same else "mixup"
+            assert happened == ["none", "speed", "mixup"][label]
+            assert not mixed or happened == "mixup"
+            seen.add((i, happened))
+    assert len(seen) == 8 * 3
+
+
+@pytest.mark.parametrize("yaml", ["hparams/mtl_aug.yaml"])
+def test_two_processes(script, tmp_path, yaml):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    process = script(yaml, "--distributed_backend=gloo", launcher=launcher)
+    assert process.returncode == 0, process.stdout + process.stderr
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    rows = (tmp_path / "run" / "predictions.csv").read_text().splitlines()
+    assert len(rows) - 1 == results["utterances"]["test"] == 8  # each test utterance once
+
+
+def test_gradients_reach_the_waveform_through_the_whole_model():
+    front = make("features/log_mel", n_mels=10)
+    encoder = make("encoder/cnn", input_size=10).eval()
+    head = make("head/blstm_attention", input_size=96, n_classes=3).eval()
+    wavs = torch.rand(2, 8000, requires_grad=True)
+    features, lengths = front(wavs, torch.tensor([1.0, 0.5]))
+    head(*encoder(features, lengths)[-1])["logits"].sum().backward()
+    assert wavs.grad[0].abs().sum() > 0
+    assert not wavs.grad[1, 4000:].any()  # padding gets none
+
+
+def test_padding_cannot_be_seen_by_the_whole_model():
+    front, norm = make("features/log_mel", n_mels=10), GlobalNormalization(10)
+    encoder = make("encoder/cnn", input_size=10).eval()
+    heads = nn.ModuleList(
+        [make("head/blstm_attention", input_size=96, n_classes=3), make("head/attentive", input_size=96, n_classes=4)]
+    ).eval()
+    steps = torch.tensor([16000, 12345, 5001, 801])
+    wavs = [torch.randn(n) * 0.1 for n in steps]
+
+    def logits(batch, lengths):
+        features, lengths = front(batch, lengths)
+        layers = encoder(norm(features, lengths), lengths)
+        return [head(*layers[-1])["logits"] for head in heads]
+
+    together = logits(torch.nn.utils.rnn.pad_sequence(wavs, batch_first=True), steps / 16000)
+    for i, wav in enumerate(wavs):
+        for one, many in zip(logits(wav.unsqueeze(0), torch.ones(1)), together, strict=True):
+            assert torch.allclose(one[0], many[i], atol=1e-5)
