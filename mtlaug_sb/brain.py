@@ -175,6 +175,14 @@ class MultiTaskBrain(sb.Brain):
             self.steps_per_epoch = len(loader)
         return loader
 
+    def _train_loader_specifics(self, dataset, loader_kwargs):
+        # SpeechBrain's wrapper of a batch sampler fails where a process has a single batch
+        sampler = loader_kwargs.get("batch_sampler")
+        if not self.distributed_launch or not hasattr(sampler, "shard"):
+            return super()._train_loader_specifics(dataset, loader_kwargs)
+        sampler.shard(self.rank, torch.distributed.get_world_size())
+        return loader_kwargs
+
     def fit_normalization(self, loader):
         """Take the features' statistics from batches of the training data."""
         with torch.no_grad():

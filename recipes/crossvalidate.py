@@ -3,7 +3,8 @@
 
 Every fold (who is tested) of every repeat (its seed) is a cell: one training by recipes/train.py. Cells are independent,
 run --jobs at a time, write their own folder, and are not run again when they are finished, so a killed grid goes on where
-it stopped. Then the folds of each repeat are pooled, and summary.json says what came out.
+it stopped. Then the folds of each repeat are pooled: predictions_seed_N.csv has their predictions, summary.json says what
+came out.
 
   --repeats=N         seeds seed, seed + 1, ... of the YAML (default 1)
   --folds=N           N folds of neighbouring speakers instead of one per speaker
@@ -32,7 +33,7 @@ from mtlaug_sb.dataio.preparation import read_corpus
 from mtlaug_sb.dataio.run_folder import is_finished
 from mtlaug_sb.dataio.splits import keep_classes
 from mtlaug_sb.evaluation.plots import plot_confusion
-from mtlaug_sb.evaluation.summary import summarise
+from mtlaug_sb.evaluation.summary import pool_predictions, summarise
 from mtlaug_sb.history import write_atomically
 from mtlaug_sb.options import read_arguments
 
@@ -70,8 +71,13 @@ def main(arguments):
     if failures:
         listed = "\n".join(f"{path}: {error}" for path, error in failures.items())
         raise RuntimeError(f"{len(failures)} of {len(cells)} cells failed (call again to retry them):\n{listed}")
-    summary = summarise({s: [p for p in cells if p.parent.name == f"seed_{s}"] for s in seeds}, hparams["classes"])
+    repeats = {s: [p for p in cells if p.parent.name == f"seed_{s}"] for s in seeds}
+    summary = summarise(repeats, hparams["classes"])
     write_atomically(folder / "summary.json", json.dumps(summary, indent=1))
+    for seed, paths in repeats.items():
+        pool_predictions([p / "predictions.csv" for p in paths], folder / f"predictions_seed_{seed}.csv")
+    seconds = {str(p.relative_to(folder)): json.loads((p / "results.json").read_text())["train_seconds"] for p in cells}
+    write_atomically(folder / "train_seconds.json", json.dumps(seconds, indent=1))
     uar, fold_mean = summary["UAR"], summary["mean_of_folds_UAR"]
     title = f"{name} on {hparams['corpus']}: UAR {show(uar)}"
     plot_confusion(summary["confusion"], summary["classes"], title, folder / "confusion.png")

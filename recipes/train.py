@@ -95,10 +95,10 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
 
     # test: once, with that epoch
     brain.evaluate(datasets["test"], max_key="score", progressbar=False, test_loader_kwargs=eval_options)
-    if not if_main_process():
-        return None
     best = brain.checkpointer.find_checkpoint(max_key="score").meta
     brain.checkpointer.delete_checkpoints(num_to_keep=1, max_keys=["score"], verbosity=logging.DEBUG)
+    if not if_main_process():
+        return None
     training = {"best_epoch": best["epoch"], "valid_score": best["score"], "train_seconds": round(seconds, 1)}
     results = write_results(folder, hparams, splits, brain.test_rows, training | {"tasks": brain.test_figures})
     plot_learning_curves(hparams["train_log"], folder / "learning_curves.png", best["epoch"])

@@ -225,6 +225,17 @@ def test_buckets_hold_similar_lengths():
     assert padding(4) < 0.5 * padding(1)
 
 
+def test_processes_share_an_epoch():
+    whole = MixedBatchSampler([1.0] * 36, unlabelled=5, batch_size=8)
+    parts = [MixedBatchSampler([1.0] * 36, unlabelled=5, batch_size=8) for _ in range(2)]
+    for rank, part in enumerate(parts):
+        part.shard(rank, 2)
+    batches = [list(p) for p in parts]
+    assert [len(p) for p in parts] == [len(b) for b in batches] == [3, 3]
+    assert [*batches[0], *batches[1][:2]] == [list(whole)[k] for k in (0, 2, 4, 1, 3)]
+    assert batches[1][2] == list(whole)[0]
+
+
 def test_unlabelled_ratio_and_every_unlabelled_utterance_in_turn():
     sampler = MixedBatchSampler([1.0] * 10, unlabelled=7, batch_size=4, unlabelled_ratio=0.5)
     seen = []

@@ -86,7 +86,7 @@ def test_normalisation_sees_training_speakers_only(train, tmp_path):
     settings = {"n_mels": len(stored["mean"])}
     for key in ("n_fft", "high_hz", "low_hz", "floor"):
         line = [x for x in hparams.splitlines() if x.strip().startswith(f"{key}:")]
-        settings |= {key: float(line[0].split(":")[1])} if line else {}
+        settings |= {key: float(line[0].split(":")[1].split("#")[0])} if line else {}
     settings = {k: int(v) if k == "n_fft" else v for k, v in settings.items()}
     log_mel = LogMel(**settings)
     frames = torch.cat([log_mel(read(r["path"]).unsqueeze(0), torch.ones(1))[0][0] for r in records.values()])
@@ -163,7 +163,7 @@ def test_a_task_head_loss_and_effect_the_library_has_never_seen(train, tmp_path)
     probabilities = next(i for i, line in enumerate(lines) if line.strip().startswith("probabilities:"))
     lines[probabilities] = "    probabilities: {none: 0.2, quiet: 0.2, speed: 0.2, specaugment: 0.2, mixup: 0.2}"
     at = lines.index("targets:") + 1
-    lines[at:at] = ["    gender: !new:mtlaug_sb.targets.Categories", "        label: gender", "        size: 2"]
+    lines[at:at] = ["    gender: !new:mtlaug_sb.targets.Categories", "        label: gender", "        names: [female, male]"]
     at = lines.index("tasks:") + 1
     lines[at:at] = [
         "    unseen: !new:mtlaug_sb.task.Task",

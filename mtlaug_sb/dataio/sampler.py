@@ -40,13 +40,18 @@ class MixedBatchSampler(Sampler):
         self.bucket = batch_size * bucket_batches
         self.seed = seed
         self.epoch = 0
+        self.rank, self.world_size = 0, 1
+
+    def shard(self, rank, world_size):
+        """Give each of several processes its share of an epoch's batches, all shares of one size."""
+        self.rank, self.world_size = rank, world_size
 
     def set_epoch(self, epoch):
         """The epoch whose batches come next."""
         self.epoch = epoch
 
     def __len__(self):
-        return -(-len(self.durations) // self.batch_size)
+        return -(-len(self.durations) // (self.batch_size * self.world_size))
 
     def __iter__(self):
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
@@ -56,9 +61,11 @@ class MixedBatchSampler(Sampler):
             group = group[self.durations[group].argsort(stable=True)] if self.bucket > self.batch_size else group
             batches += group.split(self.batch_size)
         extra = self._unlabelled(sum(round(len(b) * self.unlabelled_ratio) for b in batches))
-        for k in torch.randperm(len(batches), generator=generator):
-            more = round(len(batches[k]) * self.unlabelled_ratio)
-            yield batches[k].tolist() + [next(extra) for _ in range(more)]
+        order = torch.randperm(len(batches), generator=generator).tolist()
+        whole = [b.tolist() + [next(extra) for _ in range(round(len(b) * self.unlabelled_ratio))] for b in batches]
+        # processes wait for one another: the first batches come again where they do not divide evenly
+        order += order[: len(self) * self.world_size - len(order)]
+        return iter([whole[k] for k in order[self.rank :: self.world_size]])
 
     def _unlabelled(self, per_epoch):
         """Go on where the last epoch ended, through permutation after permutation of the unlabelled speech."""

@@ -5,6 +5,7 @@ import pathlib
 import statistics
 
 from mtlaug_sb.evaluation.results import count_confusions, read_predictions
+from mtlaug_sb.history import write_atomically
 from mtlaug_sb.metrics import figures
 
 
@@ -40,6 +41,12 @@ def summarise(repeats, classes):
         "repeats": per_repeat,
         "confusion": total.tolist(),
     }
+
+
+def pool_predictions(paths, pooled):
+    """Write the rows of the folds' prediction files into one."""
+    tables = [pathlib.Path(p).read_text(encoding="utf-8").splitlines(keepends=True) for p in paths]
+    write_atomically(pooled, "".join([tables[0][0], *(line for table in tables for line in table[1:])]))
 
 
 def _spread(values):
