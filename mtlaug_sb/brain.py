@@ -1,6 +1,8 @@
 """The training loop: a SpeechBrain Brain for any set of tasks. It names no task, head, loss or augmentation."""
 
+import difflib
 import logging
+import time
 from dataclasses import replace
 
 import speechbrain as sb
@@ -13,6 +15,7 @@ from mtlaug_sb.masking import labelled_rows, trim, valid_mask
 from mtlaug_sb.policy import AugmentationPolicy
 
 logger = logging.getLogger(__name__)
+CLEAN_OR_SEEN = ("clean_features", "features")  # the encoder's input as a target: before masking and mixing, and after
 
 
 class MultiTaskBrain(sb.Brain):
@@ -23,26 +26,36 @@ class MultiTaskBrain(sb.Brain):
     hparams : dict
         ``modules`` (``features``, ``normalization``, ``encoder``, ``weighting``), ``tasks`` (name -> Task),
         ``augmentation`` (a policy or None), ``opt_class``, ``lr_curve``, ``number_of_epochs``, ``main_task``,
-        ``choose_epoch_by`` (a column of the history; higher is better), ``train_log``.
+        ``choose_epoch_by`` (a column of the history; higher is better, or lower with a minus before it), ``train_log``.
     run_opts : dict or RunOptions
         SpeechBrain's run options.
     checkpointer : speechbrain.utils.checkpoints.Checkpointer or None
         Gets everything that a resumed run needs.
     feature_cache : FeatureCache or None
         Of an earlier run with the same features and waveform augmentations.
+
+    Raises
+    ------
+    ValueError
+        If a task's target is provided by nobody, or the main task is none of the tasks.
     """
 
     def __init__(self, hparams, run_opts=None, checkpointer=None, feature_cache=None):
-        self.task_modules = {f"task_{name}": task for name, task in hparams["tasks"].items()}
-        modules = {**hparams["modules"], **self.task_modules}
-        super().__init__(modules, hparams["opt_class"], hparams, run_opts, checkpointer)
         self.tasks = hparams["tasks"]
         self.untouched = AugmentationPolicy({})
-        self.policy = (hparams["augmentation"] or self.untouched).to(self.device)
+        self.policy = hparams["augmentation"] or self.untouched
+        _check_tasks(self.tasks, hparams["main_task"], {*hparams["targets"], *CLEAN_OR_SEEN, *self.policy.provides})
+        self.task_modules = {f"task_{name}": task for name, task in self.tasks.items()}
+        modules = {**hparams["modules"], **self.task_modules}
+        super().__init__(modules, hparams["opt_class"], hparams, run_opts, checkpointer)
+        self.policy.to(self.device)
+        if self.distributed_launch:
+            # each process draws its own augmentations and dropout
+            self.policy.generator.manual_seed(self.policy.generator.initial_seed() + self.rank)
+            torch.manual_seed(torch.initial_seed() + self.rank)
         trained = any(p.requires_grad for p in hparams["modules"]["features"].parameters())
         self.feature_cache = FeatureCache(0) if trained else feature_cache or FeatureCache(hparams["cache_mb"])
         self.history = History(hparams["train_log"])
-        self.skipped_steps = 0
         self.steps_per_epoch = None
         self.test_rows = []
         if checkpointer is not None:
@@ -50,6 +63,7 @@ class MultiTaskBrain(sb.Brain):
             for name, module in modules.items():
                 if module.state_dict():
                     checkpointer.add_recoverable(name, module, optional_load=name in self.task_modules)
+            self.history.metrics = [metric for task in self.tasks.values() for metric in task.metrics]
             checkpointer.add_recoverable("history", self.history)
             checkpointer.add_recoverable("random_state", SaveableGenerator(self._generators()))
 
@@ -71,7 +85,7 @@ class MultiTaskBrain(sb.Brain):
     def _front_end(self, batch, stage):
         """Normalised features [batch, frames, dim], relative lengths [batch] and all targets of a batch."""
         wavs, lengths = batch.wav
-        targets = {name: batch[name] for name in self.hparams.targets}
+        targets = {name: batch[name].clone() for name in self.hparams.targets}
         policy = self.policy if stage == sb.Stage.TRAIN else self.untouched
         draw = policy.draw(len(wavs))
 
@@ -87,14 +101,14 @@ class MultiTaskBrain(sb.Brain):
         clean, lengths, happened = self.feature_cache(keys, features_of)
         types = torch.where(happened, draw.types, 0)  # "none" where a waveform effect left its row as it was
         seen, lengths, targets, draw = policy.apply("features", replace(draw, types=types), clean, lengths, targets)
-        seen = self.modules.normalization(seen, lengths)
+        normalize = self.modules.normalization
+        seen = normalize(seen, lengths)
         wanted = {task.target for task in self.tasks.values()}
-        if "features" in wanted:
-            targets["features"] = _nan_padding(seen, lengths)
-        if "clean_features" in wanted:
-            targets["clean_features"] = _nan_padding(self.modules.normalization(clean, lengths), lengths)
-        if policy.effects:
-            targets[policy.target] = policy.labels(draw, self.device)
+        for name, features in zip(CLEAN_OR_SEEN, (clean, seen), strict=True):
+            if name in wanted:
+                targets[name] = _nan_padding(features if features is seen else normalize(features, lengths), lengths)
+        for name in policy.provides:
+            targets[name] = policy.labels(draw, self.device)
         return seen, lengths, targets
 
     def compute_objectives(self, outputs, batch, stage):
@@ -108,7 +122,7 @@ class MultiTaskBrain(sb.Brain):
             self.history.running.add(named, weight=labelled_rows(targets).sum())
             task.update_metrics(predictions, targets)
         loss = self.modules.weighting(objectives, weights)
-        self.history.running.add({"loss": loss})
+        self.history.running.add({"loss": loss}, weight=len(batch))
         if stage == sb.Stage.TEST:
             predictions, _, targets = outputs[self.hparams.main_task]
             probabilities = predictions["logits"].softmax(dim=1).cpu()
@@ -151,8 +165,8 @@ class MultiTaskBrain(sb.Brain):
             for optimizer in self.optimizers_dict.values():
                 self.scaler.step(optimizer)
         else:
-            self.skipped_steps += 1
-            logger.warning("Step skipped: its gradient is not finite (%d so far in this epoch)", self.skipped_steps)
+            self.history.skipped_steps += 1
+            logger.warning("Step skipped: its gradient is not finite (number %d of this epoch)", self.history.skipped_steps)
         self.scaler.update()
         self.zero_grad(set_to_none=True)
         self.optimizer_step += 1
@@ -199,9 +213,10 @@ class MultiTaskBrain(sb.Brain):
 
     def on_stage_start(self, stage, epoch=None):
         """Forget the last stage, unless a checkpoint in mid-epoch has just been loaded."""
+        if stage == sb.Stage.TRAIN:
+            self.epoch_started = time.perf_counter()
         if self.step == 0:
             self.history.running.sums = {}
-            self.skipped_steps = 0
             for task in self.tasks.values():
                 task.compute_metrics()
 
@@ -210,7 +225,8 @@ class MultiTaskBrain(sb.Brain):
         metrics = {f"{n}/{k}": v for n, task in self.tasks.items() for k, v in task.compute_metrics().items()}
         figures = self.history.running.compute() | metrics
         if stage == sb.Stage.TRAIN:
-            self.train_figures = figures | {"skipped_steps": self.skipped_steps}
+            self.train_figures = figures | {"skipped_steps": self.history.skipped_steps}
+            self.history.skipped_steps = 0
             return
         if stage == sb.Stage.TEST:
             self.test_figures = figures
@@ -218,13 +234,15 @@ class MultiTaskBrain(sb.Brain):
         row = {"epoch": epoch, "lr": self.optimizer.param_groups[0]["lr"]}
         row |= {f"train/{k}": v for k, v in self.train_figures.items()}
         row |= {f"valid/{k}": v for k, v in figures.items()}
+        self.history.seconds += time.perf_counter() - self.epoch_started
         self.history.add(row)
         if self.checkpointer is not None:
-            column = self.hparams.choose_epoch_by
+            column = self.hparams.choose_epoch_by.removeprefix("-")
             if column not in row:
                 raise ValueError(f"choose_epoch_by: no column '{column}' in the history; there are {', '.join(row)}")
+            score = -row[column] if self.hparams.choose_epoch_by.startswith("-") else row[column]
             self.checkpointer.save_and_keep_only(
-                meta={"epoch": epoch, "score": row[column]}, max_keys=["score"], verbosity=logging.DEBUG
+                meta={"epoch": epoch, "score": score}, max_keys=["score"], verbosity=logging.DEBUG
             )
 
     def _wrap_distributed(self):
@@ -238,6 +256,20 @@ class MultiTaskBrain(sb.Brain):
 
     def _generators(self):
         return {**SaveableGenerator().generators, "policy": self.policy.generator}
+
+
+def _check_tasks(tasks, main_task, provided):
+    """Refuse what would be found out only after the first epoch, or never."""
+    if main_task not in tasks:
+        raise ValueError(f"main_task: no task is called '{main_task}'; the tasks are {', '.join(tasks)}")
+    for name, task in tasks.items():
+        if task.target not in provided:
+            near = difflib.get_close_matches(task.target, provided, n=1)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            raise ValueError(
+                f"task '{name}' needs the target '{task.target}', which nobody provides; {hint}"
+                f"provided: {', '.join(sorted(provided))}"
+            )
 
 
 def _nan_padding(features, lengths):

@@ -19,6 +19,10 @@ class FrameBatchNorm(nn.BatchNorm1d):
 
     def forward(self, frames):
         """Normalised frames [frames, size]."""
+        if len(frames) < 2:  # one frame has no variance
+            return nn.functional.batch_norm(
+                frames, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
         before = self.running_mean.clone(), self.running_var.clone()
         normalised = super().forward(frames)
         usable = torch.isfinite(self.running_mean + self.running_var).all()

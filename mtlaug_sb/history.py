@@ -2,18 +2,18 @@
 
 import csv
 import io
-import os
 
 import torch
 from speechbrain.utils.checkpoints import mark_as_loader, mark_as_saver, register_checkpoint_hooks
 from speechbrain.utils.distributed import if_main_process
 
+from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.averages import Averages
 
 
 @register_checkpoint_hooks
 class History:
-    """Rows of past epochs and the running means of the current one.
+    """Rows of past epochs, and what has been gathered of the current one.
 
     The table is written anew after every epoch, so that a run that was killed and resumed has no row twice.
 
@@ -27,6 +27,9 @@ class History:
         self.path = path
         self.rows = []
         self.running = Averages()
+        self.skipped_steps = 0
+        self.seconds = 0.0  # of all epochs so far, over all sittings
+        self.metrics = []  # their tensors go into the checkpoint with the rest
 
     def add(self, row):
         """Add one epoch's values and write the table."""
@@ -42,19 +45,17 @@ class History:
     @mark_as_saver
     def save(self, path):
         """Checkpoint hook."""
-        torch.save({"rows": self.rows, "running": self.running.sums}, path)
+        metrics = [{k: v for k, v in vars(m).items() if torch.is_tensor(v)} for m in self.metrics]
+        current = {"running": self.running.sums, "skipped_steps": self.skipped_steps, "metrics": metrics}
+        torch.save({"rows": self.rows, "seconds": self.seconds, "current": current}, path)
 
     @mark_as_loader
     def load(self, path, end_of_epoch):
         """Checkpoint hook."""
         state = torch.load(path)
-        self.rows = state["rows"]
-        self.running.sums = {} if end_of_epoch else state["running"]
-
-
-def write_atomically(path, text):
-    """Write a file whole or not at all."""
-    part = f"{path}.part"
-    with open(part, "w", encoding="utf-8", newline="") as file:
-        file.write(text)
-    os.replace(part, path)
+        self.rows, self.seconds = state["rows"], state["seconds"]
+        if not end_of_epoch:
+            self.running.sums = state["current"]["running"]
+            self.skipped_steps = state["current"]["skipped_steps"]
+            for metric, tensors in zip(self.metrics, state["current"]["metrics"], strict=True):
+                vars(metric).update(tensors)

@@ -36,7 +36,7 @@ class Utterance:
 
 
 class Corpus(Protocol):
-    """Knows the layout and label format of one corpus. ``download`` tells a reader where to get it."""
+    """Knows the layout and label format of one corpus."""
 
     def read(self, data_folder: str) -> Iterable[Utterance]:
         """The utterances below ``data_folder``; raises FileNotFoundError where the layout is not there."""
@@ -95,7 +95,7 @@ class Loss(Protocol):
     reads: str
 
     def forward(self, predictions: Tensor, targets: Tensor, lengths: Tensor) -> Tensor:
-        """One value per utterance, [batch]; only labelled rows are given. Lengths are those of the frames."""
+        """One value per utterance, [batch]; only labelled rows are given, perhaps none. Lengths are those of the frames."""
 
 
 class Weighting(Protocol):

@@ -27,7 +27,7 @@ class Classification:
     reads = "logits"
 
     def __init__(self, names):
-        self.names = list(names)
+        self.names = [str(name) for name in names]
         self.reset()
 
     def reset(self):

@@ -1,12 +1,28 @@
 """The command line of a recipe: ``HPARAMS.yaml [--run_option=value] [--yaml_key=value] [--block.key=value]``."""
 
 import difflib
+import inspect
 import pathlib
+import pydoc
 
 import ruamel.yaml
+from hyperpyyaml import resolve_references
 from speechbrain.utils.run_opts import HELP_TEXTS, RunOptions
 
+from mtlaug_sb.registry import find
+
 _RUN_OPTIONS = [*HELP_TEXTS, "jit_module_keys", "compile_module_keys"]
+# plain keys -> their type and least value
+_AT_LEAST = {
+    "seed": (int, 0),
+    "number_of_epochs": (int, 1),
+    "n_valid_speakers": (int, 1),
+    "eval_batch_size": (int, 1),
+    "sample_rate": (int, 1),
+    "lr": (int | float, 0),
+    "cache_mb": (int | float, 0),
+}
+_BATCHES = {"batch_size": (int, 1), "unlabelled_ratio": (int | float, 0), "bucket_batches": (int, 1)}
 
 
 def read_arguments(arguments):
@@ -43,13 +59,37 @@ def read_arguments(arguments):
     overrides, run_options = {}, []
     for key, value in _pairs(rest):
         if key in _RUN_OPTIONS and key not in hparams:
-            run_options += [f"--{key}"] if value is None else [f"--{key}", value]
+            run_options += _run_option(key, value)
         elif value is None:
             raise ValueError(f"--{key} needs a value: --{key}=...")
         else:
-            _set(overrides, hparams, key, ruamel.yaml.YAML().load(value))
-    _, run_opts, _ = RunOptions.from_command_line_args([hparams_file, *run_options])
+            _set(overrides, hparams, key, _parse(key, value))
+    with open(hparams_file, encoding="utf-8") as file:
+        check_settings(ruamel.yaml.YAML().load(resolve_references(file, overrides)))
+    try:
+        _, run_opts, _ = RunOptions.from_command_line_args([hparams_file, *run_options])
+    except SystemExit:
+        raise ValueError(f"SpeechBrain does not understand {' '.join(run_options)}") from None
     return hparams_file, run_opts, overrides
+
+
+def check_settings(hparams):
+    """Refuse values of plain keys that could only fail later.
+
+    Raises
+    ------
+    ValueError
+        Names the key, what it must be, and what it is.
+    """
+    for block, keys in ((hparams, _AT_LEAST), (hparams.get("batches", {}), _BATCHES)):
+        for key, (kind, least) in keys.items():
+            value = block.get(key, least)
+            if isinstance(value, bool) or not isinstance(value, kind) or value < least:
+                number = "a whole number" if kind is int else "a number"
+                raise ValueError(f"{key} must be {number} of at least {least}, is {value!r}")
+    for key in hparams.get("batches", {}):
+        if key not in _BATCHES:
+            raise ValueError(f"batches: no key '{key}'; known: {', '.join(_BATCHES)}")
 
 
 def help_text(hparams_file, usage):
@@ -78,16 +118,42 @@ def _pairs(tokens):
         yield key, value
 
 
+def _parse(key, value):
+    try:
+        return ruamel.yaml.YAML().load(value)
+    except ruamel.yaml.error.YAMLError:
+        raise ValueError(f"--{key}={value} is not YAML") from None
+
+
+def _run_option(key, value):
+    """A run option as SpeechBrain's parser takes it; of a switch, True is the switch and False is nothing."""
+    if getattr(RunOptions(), key, None) is not False:
+        if value is None:
+            raise ValueError(f"--{key} needs a value: --{key}=...")
+        return [f"--{key}", *(value.split() if key.endswith("_module_keys") else [value])]
+    if value not in (None, "True", "true", "False", "false"):
+        raise ValueError(f"--{key} is a switch: True or False, not '{value}'")
+    return [] if value in ("False", "false") else [f"--{key}"]
+
+
 def _set(overrides, hparams, dotted, value):
     *blocks, key = dotted.split(".")
     for depth, block in enumerate([*blocks, key]):
-        if not isinstance(hparams, dict) or block not in hparams:
-            known = list(hparams) if isinstance(hparams, dict) else []
+        known = [*hparams, *_arguments(hparams)] if isinstance(hparams, dict) else []
+        if block not in known:
             known = [".".join([*blocks[:depth], k]) for k in known if not k.startswith("__")]
             near = difflib.get_close_matches(dotted, [*known, *_RUN_OPTIONS], n=1, cutoff=0.5)
             hint = f"did you mean --{near[0]}?" if near else f"known: {', '.join(known)}"
             raise ValueError(f"no key '{dotted}' in the YAML; {hint}")
-        hparams = hparams[block]
+        hparams = hparams.get(block)
     for block in blocks:
         overrides = overrides.setdefault(block, {})
     overrides[key] = value
+
+
+def _arguments(block):
+    """Arguments of what a block makes, which may have more than the YAML gives."""
+    tag = str(getattr(getattr(block, "tag", None), "value", ""))
+    _, is_made, name = tag.partition(":")
+    made = find(block["plugin"]) if "plugin" in block else pydoc.locate(name) if is_made else None
+    return inspect.signature(made).parameters if callable(made) else []

@@ -57,6 +57,7 @@ class AugmentationPolicy(nn.Module):
         self.effects = nn.ModuleDict(effects)
         self.names = ["none", *effects]
         self.target = target
+        self.provides = [target] if effects else []
         probabilities = probabilities or dict.fromkeys(self.names, 1 / len(self.names))
         if set(probabilities) != set(self.names) or abs(sum(probabilities.values()) - 1) > 1e-6:
             raise ValueError(f"probabilities {probabilities} must be given for {self.names} and sum to 1")

@@ -27,7 +27,7 @@ class Categories:
         if (names is None) == (size is None):
             raise ValueError(f"target '{label}' needs either the names of its classes or, to learn them, their number")
         self.label = label
-        self.names = list(names) if names is not None else None
+        self.names = [str(name) for name in names] if names is not None else None
         self.size = size or len(names)
 
     def learn(self, records):

@@ -64,7 +64,7 @@ class Task(nn.Module):
         predictions : dict
             Name -> tensor [batch, ...].
         terms : dict
-            Loss name -> scalar. Without a labelled row it is zero and keeps the graph.
+            Loss name -> scalar; zero without a labelled row.
         """
         predictions = self.head(frames, lengths)
         rows = labelled_rows(targets)
@@ -72,11 +72,9 @@ class Task(nn.Module):
         terms = {}
         for name, loss in self.losses.items():
             read = self._read(predictions, loss, name)
-            if len(targets[rows]):
-                terms[name] = loss(read[rows].float(), targets[rows], lengths[rows]).mean()
-            else:
-                # distributed training waits for this head's gradient
-                terms[name] = sum(p.float().sum() for p in predictions.values()) * 0.0
+            values = loss(read[rows].float(), targets[rows], lengths[rows])
+            # the sum of no value is zero and keeps the graph: distributed training waits for this head's gradient
+            terms[name] = values.mean() if len(values) else values.sum()
         return predictions, terms
 
     def objective(self, terms):

@@ -331,6 +331,13 @@ def check_one_value_per_utterance(cls):
         _expect(_close(alone, values[i : i + 1]), cls, "an utterance's value depends on its neighbours")
 
 
+def check_loss_of_no_row(cls):
+    """A batch without a labelled row gives no value, [0], and no error."""
+    loss, predictions, targets = _loss_case(cls)
+    values = loss(predictions[:0], targets[:0], torch.ones(0))
+    _expect(values.shape == (0,), cls, f"must return [0] for a batch without a labelled row, got {tuple(values.shape)}")
+
+
 def check_loss_gradient(cls):
     """A gradient reaches the predictions, and is finite."""
     loss, predictions, targets = _loss_case(cls)
@@ -398,6 +405,6 @@ CHECKS = {
         check_alone_as_in_a_batch,
         check_gradient,
     ],
-    "loss": [check_one_value_per_utterance, check_loss_gradient],
+    "loss": [check_one_value_per_utterance, check_loss_of_no_row, check_loss_gradient],
     "weighting": [check_weighting],
 }

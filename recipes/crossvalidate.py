@@ -14,12 +14,14 @@ came out.
 All other keys are those of recipes/train.py.
 """
 
+import argparse
 import itertools
 import json
 import os
 import pathlib
 import sys
 import traceback
+import urllib.parse
 
 import joblib
 import torch
@@ -28,13 +30,13 @@ from hyperpyyaml import resolve_references
 from ruamel.yaml import YAML
 from tqdm import tqdm
 
+from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.dataio.audio import AudioReader
 from mtlaug_sb.dataio.preparation import read_corpus
 from mtlaug_sb.dataio.run_folder import is_finished
 from mtlaug_sb.dataio.splits import keep_classes
 from mtlaug_sb.evaluation.plots import plot_confusion
 from mtlaug_sb.evaluation.summary import pool_predictions, summarise
-from mtlaug_sb.history import write_atomically
 from mtlaug_sb.options import read_arguments
 
 ROUNDS = 3  # a cell that crashed is tried so often
@@ -46,33 +48,39 @@ def main(arguments):
     if not arguments or {"-h", "--help"} & set(arguments):
         print(__doc__)
         return None
-    own = {"repeats": "1", "folds": "0", "jobs": str(os.cpu_count()), "output_folder": ""}
-    rest = []
-    for argument in arguments:
-        key, equals, value = argument.removeprefix("--").partition("=")
-        if equals and key in own:
-            own[key] = value
-        else:
-            rest.append(argument)
+    parser = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--folds", type=int)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--output_folder", type=pathlib.Path)
+    try:
+        own, rest = parser.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise ValueError(str(error)) from None
     hparams_file, run_opts, overrides = read_arguments(rest)
+    if "test_speaker" in overrides:
+        raise ValueError("--test_speaker is for recipes/train.py: a cross-validation tests every speaker")
+    if min(own.repeats, own.jobs) < 1:
+        raise ValueError(f"--repeats and --jobs must be at least 1, are {own.repeats} and {own.jobs}")
     with open(hparams_file, encoding="utf-8") as file:
         hparams = YAML(typ="rt").load(resolve_references(file, overrides))
     name = pathlib.Path(hparams_file).stem
-    folder = pathlib.Path(own["output_folder"] or f"results/{name}/{hparams['corpus']}/crossvalidation")
-    folds = make_folds(hparams, int(own["folds"]))
-    seeds = [hparams["seed"] + r for r in range(int(own["repeats"]))]
-    cells = {}
-    for seed in seeds:
-        for fold, speakers in folds.items():
-            path = folder / f"seed_{seed}" / f"fold_{fold}"
-            more = {"seed": seed, "test_speaker": speakers, "output_folder": str(path), "tensorboard": False}
-            cells[path] = {**overrides, **more}
-    failures = run_cells(hparams_file, run_opts, cells, int(own["jobs"]))
+    folder = own.output_folder or pathlib.Path(f"results/{name}/{hparams['corpus']}/crossvalidation")
+    folds, n_utterances = make_folds(hparams, own.folds)
+    seeds = [hparams["seed"] + r for r in range(own.repeats)]
+    repeats, cells = {seed: [] for seed in seeds}, {}
+    for seed, (fold, speakers) in itertools.product(seeds, folds.items()):
+        path = folder / f"seed_{seed}" / f"fold_{urllib.parse.quote(fold, safe='+')}"
+        repeats[seed].append(path)
+        cell = {"seed": seed, "test_speaker": speakers, "output_folder": str(path), "tensorboard": False}
+        cells[path] = {**overrides, **cell}
+    failures = run_cells(hparams_file, run_opts, cells, own.jobs)
     if failures:
         listed = "\n".join(f"{path}: {error}" for path, error in failures.items())
-        raise RuntimeError(f"{len(failures)} of {len(cells)} cells failed (call again to retry them):\n{listed}")
-    repeats = {s: [p for p in cells if p.parent.name == f"seed_{s}"] for s in seeds}
-    summary = summarise(repeats, hparams["classes"])
+        raise RuntimeError(f"{len(failures)} of {len(cells)} cells did not finish (call again to retry them):\n{listed}")
+    summary = summarise(repeats, [str(c) for c in hparams["classes"]])
+    if summary["utterances"] != n_utterances:
+        raise RuntimeError(f"{summary['utterances']} utterances were tested, the corpus has {n_utterances}")
     write_atomically(folder / "summary.json", json.dumps(summary, indent=1))
     for seed, paths in repeats.items():
         pool_predictions([p / "predictions.csv" for p in paths], folder / f"predictions_seed_{seed}.csv")
@@ -86,7 +94,7 @@ def main(arguments):
 
 
 def make_folds(hparams, n_folds):
-    """{name: test speakers}: one fold per speaker, or ``n_folds`` of neighbouring speakers.
+    """{name: test speakers}, one fold per speaker or ``n_folds`` of neighbouring speakers; and how many utterances.
 
     Raises
     ------
@@ -95,14 +103,16 @@ def make_folds(hparams, n_folds):
     """
     reader = AudioReader(hparams["sample_rate"], hparams["cache_mb"])
     records = read_corpus(hparams["corpus"], hparams["corpus_options"], hparams["data_folder"], hparams, reader)
-    records = keep_classes(records, hparams["class_label"], hparams["classes"], hparams["corpus"])
+    classes = [str(c) for c in hparams["classes"]]
+    records = keep_classes(records, hparams["class_label"], classes, hparams["corpus"])
     speakers = sorted({r["speaker"] for r in records.values() if r["speaker"] is not None})
     n_folds = n_folds or len(speakers)
     if not 1 < n_folds <= len(speakers):
         raise ValueError(f"{n_folds} folds need at least as many speakers, and more than one; there are {len(speakers)}")
     bounds = [round(i * len(speakers) / n_folds) for i in range(n_folds + 1)]
     groups = [speakers[a:b] for a, b in itertools.pairwise(bounds)]
-    return {"+".join(group) if len(group) < 3 else f"{group[0]}to{group[-1]}": group for group in groups}
+    names = ["+".join(group) if len(group) < 3 else f"{group[0]}to{group[-1]}" for group in groups]
+    return dict(zip(names, groups, strict=True)), sum(r["speaker"] is not None for r in records.values())
 
 
 def run_cells(hparams_file, run_opts, cells, jobs):
@@ -116,9 +126,11 @@ def run_cells(hparams_file, run_opts, cells, jobs):
         threads = max(1, os.cpu_count() // jobs)
         work = [joblib.delayed(run_cell)(hparams_file, run_opts, cells[p], threads) for p in open_cells]
         try:
-            for path, error in joblib.Parallel(jobs, return_as="generator_unordered", batch_size=1)(work):
+            for path, error, hopeless in joblib.Parallel(jobs, return_as="generator_unordered", batch_size=1)(work):
                 bar.update(error is None)
                 failures[path] = error
+                if hopeless:  # wrong settings or data: every cell would say the same, as often as it is tried
+                    raise ValueError(error)
         except joblib.externals.loky.process_executor.TerminatedWorkerError as error:
             # a worker was killed: what it had finished is on disk
             bar.write(f"a worker died: {str(error).splitlines()[0]}")
@@ -128,14 +140,16 @@ def run_cells(hparams_file, run_opts, cells, jobs):
 
 
 def run_cell(hparams_file, run_opts, overrides, threads):
-    """Train one cell; returns its folder, and the error's last lines or None."""
+    """Train one cell; returns its folder, its error or None, and whether trying again is of no use."""
     torch.set_num_threads(threads)
     path = overrides["output_folder"]
     try:
         train.run(hparams_file, run_opts, overrides, _caches, quiet=True)
+    except (ValueError, TypeError, FileNotFoundError, FileExistsError) as error:
+        return path, f"{path}: {error}", True
     except Exception:
-        return path, traceback.format_exc(limit=-3)
-    return path, None
+        return path, traceback.format_exc(limit=-3), False
+    return path, None, False
 
 
 def show(spread):

@@ -6,10 +6,11 @@ speakers, tests on the held-out test speakers, and writes the results into the o
 it stopped when it is called again. With --help after the YAML, lists the keys.
 """
 
+import json
 import logging
 import pathlib
+import shutil
 import sys
-import time
 
 import speechbrain as sb
 from hyperpyyaml import load_hyperpyyaml
@@ -17,14 +18,15 @@ from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_o
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.brain import MultiTaskBrain
 from mtlaug_sb.dataio.audio import AudioReader
 from mtlaug_sb.dataio.datasets import loader_options, make_dataset
 from mtlaug_sb.dataio.preparation import prepare, read_splits
-from mtlaug_sb.dataio.run_folder import open_run_folder
+from mtlaug_sb.dataio.run_folder import open_run_folder, set_aside
 from mtlaug_sb.dataio.sampler import MixedBatchSampler
 from mtlaug_sb.evaluation.plots import plot_confusion, plot_learning_curves
-from mtlaug_sb.evaluation.results import write_results
+from mtlaug_sb.evaluation.results import collect_results
 from mtlaug_sb.feature_cache import FeatureCache
 from mtlaug_sb.options import help_text, read_arguments
 
@@ -55,7 +57,7 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
     ddp_init_group(run_opts)
     run_on_main(open_run_folder, args=[hparams_file, overrides])
     with open(hparams_file, encoding="utf-8") as file:
-        hparams = load_hyperpyyaml(file, overrides)
+        hparams = load_hyperpyyaml(file, overrides, overrides_must_match=False)  # read_arguments has matched them
     folder = pathlib.Path(hparams["output_folder"])
     log_config = run_opts.log_config or str(pathlib.Path(__file__).with_name("log.yaml"))
     sb.create_experiment_directory(folder, hparams_file, overrides, log_config, save_env_desc=False)
@@ -69,8 +71,10 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
     feature_cache = caches.setdefault("features", FeatureCache(hparams["cache_mb"]))
     run_on_main(prepare, args=[hparams, read_audio])
     splits = read_splits(hparams["save_folder"], hparams["class_label"], hparams["classes"])
-    for target in hparams["targets"].values():
+    for name, target in hparams["targets"].items():
         target.learn(splits["train"].values())
+        if all(target(record).isnan().all() for record in splits["train"].values()):
+            raise ValueError(f"target '{name}': no training utterance has it; labels: {', '.join(labels(splits))}")
     unlabelled = splits.get("unlabelled", {})
     datasets = {s: make_dataset(splits[s], hparams["targets"], read_audio) for s in ("train", "valid", "test")}
     datasets = {s: d.filtered_sorted(sort_key="duration_s") for s, d in datasets.items()}  # less padding
@@ -84,26 +88,39 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
     eval_options = loader_options(batch_size=hparams["eval_batch_size"])
     brain.fit_normalization(brain.make_dataloader(datasets["train"], sb.Stage.VALID, ckpt_prefix=None, **eval_options))
     train_loader = brain.make_dataloader(training, sb.Stage.TRAIN, **loader_options(batch_sampler=sampler))
-    started = time.perf_counter()
+    if brain.test_only and not any(pathlib.Path(hparams["save_folder"]).glob("CKPT*")):
+        raise ValueError(f"--test_only: there is no checkpoint in '{hparams['save_folder']}'")
     brain.fit(
         with_progress(hparams["epoch_counter"], brain, hparams, folder, quiet),
         train_loader,
         brain.make_dataloader(datasets["valid"], sb.Stage.VALID, ckpt_prefix=None, **eval_options),
         progressbar=len(sampler) > 100 and not (brain.noprogressbar or quiet),
     )
-    seconds = time.perf_counter() - started
+    seconds = brain.history.seconds
 
     # test: once, with that epoch
     brain.evaluate(datasets["test"], max_key="score", progressbar=False, test_loader_kwargs=eval_options)
+    if brain.debug:
+        logger.info("Debug mode: it runs; no results are written")
+        return None
     best = brain.checkpointer.find_checkpoint(max_key="score").meta
-    brain.checkpointer.delete_checkpoints(num_to_keep=1, max_keys=["score"], verbosity=logging.DEBUG)
+    brain.checkpointer.delete_checkpoints(num_to_keep=1, max_keys=["score"], importance_keys=[], verbosity=logging.DEBUG)
     if not if_main_process():
         return None
-    training = {"best_epoch": best["epoch"], "valid_score": best["score"], "train_seconds": round(seconds, 1)}
-    results = write_results(folder, hparams, splits, brain.test_rows, training | {"tasks": brain.test_figures})
+    training = {
+        "yaml": pathlib.Path(hparams_file).name,
+        "overrides": json.loads(json.dumps(overrides, default=str)),
+        "best_epoch": best["epoch"],
+        "valid_score": best["score"],
+        "train_seconds": round(seconds, 1),
+        "tasks": brain.test_figures,
+    }
     plot_learning_curves(hparams["train_log"], folder / "learning_curves.png", best["epoch"])
+    results = collect_results(folder, hparams, splits, brain.test_rows, training)
     title = f"{folder.name}: UAR {results['test']['UAR']:.3f}"
     plot_confusion(results["confusion"], results["classes"], title, folder / "confusion.png")
+    write_atomically(folder / "results.json", json.dumps(results, indent=1))  # last: it says that the run is finished
+    shutil.rmtree(set_aside(folder), ignore_errors=True)
     report(results, folder)
     return results
 
@@ -118,11 +135,16 @@ def with_progress(epoch_counter, brain, hparams, folder, quiet):
     for epoch in epoch_counter:
         yield epoch
         row = brain.history.rows[-1]
-        bar.set_postfix({k: f"{row[k]:.3f}" for k in ("train/loss", hparams["choose_epoch_by"])})
+        bar.set_postfix({k: f"{row[k]:.3f}" for k in ("train/loss", hparams["choose_epoch_by"].removeprefix("-"))})
         bar.update()
         for name in row.keys() - {"epoch"} if writer else ():
             writer.add_scalar(name, row[name], epoch)
     bar.close()
+
+
+def labels(splits):
+    """Names of all labels in the training records."""
+    return sorted({key for record in splits["train"].values() for key in record} - {"path", "duration_s", "recording"})
 
 
 def report(results, folder):
@@ -145,6 +167,8 @@ def report(results, folder):
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, RuntimeError, AssertionError) as error:
         logger.debug("Stopped", exc_info=True)
-        sys.exit(f"error: {error}")
+        files = [h.baseFilename for h in logging.getLogger().handlers if hasattr(h, "baseFilename")]
+        where = f" (traceback in {files[0]})" if files else ""
+        sys.exit(f"error: {' '.join(str(error).split())}{where}")

@@ -76,6 +76,21 @@ def test_fewer_speakers_than_folds(grid):
         grid("--folds=5")
 
 
+def test_wrong_settings_end_the_grid_at_once(grid):
+    with pytest.raises(ValueError, match="4 speakers are too few"):
+        grid("--n_valid_speakers=3")
+    for more in ("--jobs=0", "--repeats=0", "--test_speaker=s01", "--folds=x"):
+        with pytest.raises(ValueError, match=more.split("=")[0]):
+            grid(more)
+
+
+def test_speakers_with_awkward_names(arguments, grid, tiny_corpus, tmp_path):
+    lines = [f"{p},lab/{p.parent.name},{p.stem.split('_')[1]}" for p in sorted(tiny_corpus.rglob("*.wav"))]
+    (tmp_path / "list.csv").write_text("path,speaker,emotion\n" + "\n".join(lines))
+    summary = grid("--corpus=folder", f"--data_folder={tmp_path / 'list.csv'}", "--corpus_options={}")
+    assert summary["utterances"] == 32
+
+
 def test_a_failing_cell_is_reported_and_the_others_are_kept(grid, tmp_path, monkeypatch):
     import train
 
@@ -87,7 +102,7 @@ def test_a_failing_cell_is_reported_and_the_others_are_kept(grid, tmp_path, monk
         return run(hparams_file, run_opts, overrides, *args, **options)
 
     monkeypatch.setattr(train, "run", fails_on_the_first)
-    with pytest.raises(RuntimeError, match="(?s)1 of 2 cells failed.*planted"):
+    with pytest.raises(RuntimeError, match=r"(?s)1 of 2 cells did not finish.*planted"):
         grid("--folds=2")
     monkeypatch.undo()
     assert (tmp_path / "run" / "seed_0" / "fold_s03+s04" / "results.json").exists()

@@ -14,7 +14,7 @@ from mtlaug_sb import make
 from mtlaug_sb.brain import MultiTaskBrain
 from mtlaug_sb.dataio.datasets import loader_options
 from mtlaug_sb.dataio.sampler import MixedBatchSampler
-from mtlaug_sb.masking import absolute_lengths
+from mtlaug_sb.masking import absolute_lengths, valid_mask
 from mtlaug_sb.normalization import GlobalNormalization
 from mtlaug_sb.policy import AugmentationPolicy
 from mtlaug_sb.task import Task
@@ -94,9 +94,7 @@ def test_leftover_batches_of_an_epoch_are_used(tmp_path):
 
 def test_clipping_covers_every_parameter_group(tmp_path):
     brain = build(tmp_path, max_grad_norm=1e-3)
-    brain.opt_class = lambda parameters: torch.optim.SGD(
-        [{"params": [p], "lr": 1.0} for p in parameters if p.requires_grad]
-    )
+    brain.opt_class = lambda parameters: torch.optim.SGD([{"params": [p], "lr": 1.0} for p in parameters if p.requires_grad])
     before = {n: p.detach().clone() for n, p in brain.modules.named_parameters()}
     fit(brain, Utterances(2))
     moved = torch.cat([(p.detach() - before[n]).flatten() for n, p in brain.modules.named_parameters()])
@@ -127,6 +125,31 @@ def test_the_label_is_what_happened_also_when_features_are_kept(tmp_path):
             assert not mixed or happened == "mixup"
             seen.add((i, happened))
     assert len(seen) == 8 * 3
+
+
+def test_weights_and_schedules_of_tasks_enter_the_loss(tmp_path):
+    brain = build(tmp_path)
+    task = brain.tasks["only"]
+    outputs = {"only": ({"logits": torch.zeros(2, 2)}, {"ce": torch.tensor(3.0)}, torch.eye(2))}
+    task.weight, task.loss_weights, task.schedule = 0.5, {"ce": 4.0}, lambda progress: 0.1
+    batch = PaddedBatch([Utterances()[i] for i in range(2)], padded_keys=["wav"])
+    assert brain.compute_objectives(outputs, batch, sb.Stage.TRAIN).item() == pytest.approx(0.5 * 4.0 * 0.1 * 3.0)
+
+
+def test_clean_features_are_those_before_masking(tmp_path):
+    policy = AugmentationPolicy({"specaugment": make("augmentation/specaugment")}, {"none": 0.0, "specaugment": 1.0})
+    brain = build(tmp_path, augmentation=policy)
+    head = make("head/decoder", input_size=6, output_size=10, stride=2)
+    losses = {"mse": make("loss/reconstruction")}
+    brain.tasks |= {t: Task(t, head, losses) for t in ("clean_features", "features")}
+    batch = PaddedBatch([Utterances()[i] for i in range(8)], padded_keys=["wav"])
+    untouched, lengths, _ = brain._front_end(batch, sb.Stage.VALID)
+    seen, _, targets = brain._front_end(batch, sb.Stage.TRAIN)
+    inside = valid_mask(lengths, seen.shape[1])
+    assert torch.allclose(targets["clean_features"][inside], untouched[inside])
+    assert torch.equal(targets["features"][inside], seen[inside])
+    assert not torch.allclose(seen[inside], untouched[inside])
+    assert targets["features"][~inside].isnan().all()
 
 
 @pytest.mark.parametrize("yaml", ["hparams/mtl_aug.yaml"])

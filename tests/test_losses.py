@@ -16,6 +16,16 @@ def test_cross_entropy_of_soft_targets():
     assert torch.allclose(CrossEntropy()(logits, targets, ONES), by_hand, atol=1e-6)
 
 
+def test_balanced_cross_entropy_weighs_rare_classes_up():
+    loss = CrossEntropy(balanced=True, n_classes=2)
+    targets = torch.tensor([[1.0, 0.0]] * 5 + [[0.0, 1.0]])
+    values = loss(torch.zeros(6, 2), targets, torch.ones(6))
+    # one imagined of each: 6 and 2 seen, mean 4, weights 4/6 and 4/2
+    assert torch.allclose(values, torch.tensor([4 / 6] * 5 + [2.0]) * torch.log(torch.tensor(2.0)))
+    loss.eval()(torch.zeros(6, 2), targets, torch.ones(6))
+    assert loss.seen.tolist() == [6.0, 2.0]
+
+
 def test_center_loss_value_and_gradient():
     loss = CenterLoss(2, 2)
     loss.centers.copy_(torch.tensor([[1.0, 0.0], [0.0, 2.0]]))

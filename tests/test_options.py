@@ -12,7 +12,9 @@ lr: 0.002
 opt_class: !name:torch.optim.AdamW
     lr: !ref <lr>
 optimizer_name: x
-encoder: !apply:dict
+encoder: !apply:mtlaug_sb.make
+    plugin: encoder/cnn
+    input_size: 8
     channels: [1, 2]
 max_grad_norm: 5.0
 """
@@ -33,13 +35,15 @@ def test_keys_run_options_and_blocks(yaml):
             "--lr",
             "1e-3",
             "--encoder.channels=[4, 5]",
+            "--encoder.dropout=0.1",
+            "--debug=False",
             "--noprogressbar",
             "--device=cpu",
             "--max_grad_norm=1",
         ]
     )
     assert file == yaml
-    assert overrides == {"seed": 3, "lr": 0.001, "encoder": {"channels": [4, 5]}, "max_grad_norm": 1}
+    assert overrides == {"seed": 3, "lr": 0.001, "encoder": {"channels": [4, 5], "dropout": 0.1}, "max_grad_norm": 1}
     assert run_opts.noprogressbar
     assert run_opts.overridden_args == {"noprogressbar", "device"}
 
@@ -54,6 +58,10 @@ def test_keys_run_options_and_blocks(yaml):
         ("--lr.x=1", r"no key 'lr\.x'"),
         ("--seed", "--seed needs a value"),
         ("seed=3", "follows no key"),
+        ("--seed=[1", r"--seed=\[1 is not YAML"),
+        ("--seed=x", "seed must be a whole number of at least 0, is 'x'"),
+        ("--debug=perhaps", "--debug is a switch"),
+        ("--precision=fp12", "SpeechBrain does not understand --precision fp12"),
     ],
 )
 def test_what_is_wrong_is_said(yaml, argument, says):

@@ -106,9 +106,11 @@ def test_the_generator_alone_decides():
     for seed in (1, 2):
         torch.manual_seed(seed)
         policy = paper_policy(seed=5)
-        out = both_domains(policy, torch.ones(8, 100), torch.ones(8, 20, 10), torch.ones(8), {"a": torch.eye(8)})
-        states.append(out[2])
-    assert torch.equal(*states)
+        ramp = torch.arange(32 * 200.0).view(32, 20, 10)
+        out = both_domains(policy, torch.ones(32, 100), ramp, torch.ones(32), {"a": torch.eye(32)})
+        states.append((out[2], out[3]["a"], out[4].types))
+    assert all(torch.equal(a, b) for a, b in zip(*states, strict=True))
+    assert len(states[0][2].unique()) == 4
 
 
 def test_rows_keep_their_place_and_padding_is_zero():

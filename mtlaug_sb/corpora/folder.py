@@ -1,6 +1,7 @@
 """Any folder of audio, or any table that lists audio files."""
 
 import csv
+import io
 import pathlib
 
 import soundfile
@@ -37,7 +38,7 @@ class Folder:
         FileNotFoundError
             If neither a folder nor a CSV is there.
         ValueError
-            If a CSV has no column ``path``, or a row an empty one.
+            If a CSV has no column ``path``, a row an empty one, or another encoding than UTF-8.
         """
         root = pathlib.Path(data_folder)
         if root.is_dir():
@@ -53,7 +54,11 @@ class Folder:
             yield self._utterance(path.relative_to(root).with_suffix("").as_posix(), path, labels)
 
     def _read_table(self, table):
-        with open(table, newline="", encoding="utf-8-sig") as file:
+        try:
+            text = table.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError:
+            raise ValueError(f"{table}: is not in UTF-8; save it so") from None
+        with io.StringIO(text, newline="") as file:
             reader = csv.DictReader(file)
             if "path" not in (reader.fieldnames or []):
                 raise ValueError(f"{table}: needs a column 'path', has {reader.fieldnames}")

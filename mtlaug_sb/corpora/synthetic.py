@@ -7,6 +7,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.interfaces import Utterance
 from mtlaug_sb.registry import register
 from mtlaug_sb.voice import EMOTIONS, SAMPLE_RATE, draw_voice, synthesise
@@ -40,15 +41,21 @@ class Synthetic:
         Raises
         ------
         FileExistsError
-            If the folder was generated with other settings.
+            If the folder was generated with other settings, or holds something else.
         """
         folder = pathlib.Path(data_folder)
         stamp = folder / "settings.json"
-        if not stamp.exists():
+        if not stamp.exists() and folder.exists() and any(folder.iterdir()):
+            raise FileExistsError(f"'{folder}' holds other files; the synthetic corpus needs a folder of its own")
+        found = json.loads(stamp.read_text()) if stamp.exists() else {}
+        complete = found.pop("complete", False)
+        if found and found != self.settings:
+            raise FileExistsError(f"'{folder}' was generated with {found}, not {self.settings}; remove it")
+        if not complete:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(stamp, json.dumps(self.settings))
             self._generate(folder)
-            stamp.write_text(json.dumps(self.settings))
-        elif json.loads(stamp.read_text()) != self.settings:
-            raise FileExistsError(f"'{folder}' was generated with {stamp.read_text()}, not {self.settings}: remove it")
+            write_atomically(stamp, json.dumps({**self.settings, "complete": True}))
         for path, voice, emotion, _ in self._plan(folder):
             yield Utterance(path.stem, str(path), voice.name, {"emotion": emotion, "gender": voice.gender})
 

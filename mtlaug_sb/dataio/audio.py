@@ -10,7 +10,7 @@ import torchaudio
 
 logger = logging.getLogger(__name__)
 LFS_STUB = b"version https://git-lfs.github.com/spec"
-SILENCE = 1e-6  # peak, of full scale: below the rounding of 16-bit audio
+SILENCE = 1.6e-5  # peak, of full scale: half a step of 16-bit audio
 
 
 class AudioError(ValueError):
@@ -60,11 +60,12 @@ class AudioReader:
             raise AudioError(f"{path}: no samples in it")
         if not np.isfinite(samples).all():
             raise AudioError(f"{path}: has NaN or infinite samples")
-        if np.abs(samples).max() < SILENCE:
-            raise AudioError(f"{path}: is silent")
         if samples.shape[1] > 1:
             self._say_once(f"{path} has {samples.shape[1]} channels: such files are mixed down to mono")
-        wav = torch.from_numpy(samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0])
+        mono = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
+        if np.abs(mono).max() < SILENCE:
+            raise AudioError(f"{path}: is silent")
+        wav = torch.from_numpy(mono)
         if rate != self.sample_rate:
             self._say_once(f"{path} has {rate} Hz: such files are resampled to {self.sample_rate} Hz", rate)
             wav = torchaudio.functional.resample(wav, rate, self.sample_rate)

@@ -1,12 +1,14 @@
-"""Manifests: SpeechBrain's JSON, {id: {"path": ..., "duration_s": ..., "speaker": ..., labels...}}."""
+"""Manifests: SpeechBrain's JSON, {id: {"path": ..., "duration_s": ..., "speaker": ..., "recording": ..., labels...}}."""
 
+import hashlib
 import json
 import logging
+import os
 
 from tqdm import tqdm
 
+from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.dataio.audio import AudioError
-from mtlaug_sb.history import write_atomically
 
 logger = logging.getLogger(__name__)
 REQUIRED = {"path": str, "duration_s": (int, float), "speaker": (str, type(None)), "corpus": str}
@@ -44,22 +46,23 @@ def build_manifest(corpus, data_folder, read_audio, skip_bad_audio=False):
         if utterance.id in records:
             raise ValueError(f"two utterances of corpus '{name}' are called '{utterance.id}'")
         try:
-            samples = len(read_audio(utterance.path))
+            wav = read_audio(utterance.path)
         except AudioError as error:
             bad.append(str(error))
             continue
         records[utterance.id] = {
-            "path": utterance.path,
-            "duration_s": round(samples / read_audio.sample_rate, 4),
+            **utterance.labels,
+            "path": os.path.realpath(utterance.path),
+            "duration_s": round(len(wav) / read_audio.sample_rate, 4),
             "speaker": utterance.speaker,
             "corpus": name,
-            **utterance.labels,
+            "recording": hashlib.sha1(wav.numpy().tobytes()).hexdigest()[:16],
         }
     if bad and not (skip_bad_audio and records):
-        listed = "\n  ".join(bad[:5]) + (f"\n  ... and {len(bad) - 5} more" if len(bad) > 5 else "")
+        listed = "; ".join(bad[:5]) + (f"; and {len(bad) - 5} more" if len(bad) > 5 else "")
         raise AudioError(
-            f"{len(bad)} of {len(utterances)} files of corpus '{name}' cannot be used:\n  {listed}\n"
-            "Mend or remove them, or leave them out with --skip_bad_audio=True."
+            f"{len(bad)} of {len(utterances)} files of corpus '{name}' cannot be used (mend or remove them, or leave them "
+            f"out with --skip_bad_audio=True): {listed}"
         )
     if bad:
         logger.warning("Left out %d of %d files: %s", len(bad), len(utterances), "; ".join(bad[:5]))

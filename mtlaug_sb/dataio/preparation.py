@@ -17,30 +17,51 @@ def prepare(hparams, read_audio):
     Arguments
     ---------
     hparams : dict
-        ``corpus``, ``corpus_options``, ``data_folder``, ``classes``, ``test_speaker``, ``n_valid_speakers``, ``seed``,
-        ``skip_bad_audio``, ``unlabelled_corpus``, ``unlabelled_options``, ``unlabelled_folder``, ``save_folder``.
+        ``corpus``, ``corpus_options``, ``data_folder``, ``class_label``, ``classes``, ``test_speaker``,
+        ``n_valid_speakers``, ``seed``, ``skip_bad_audio``, ``unlabelled_corpus``, ``unlabelled_options``,
+        ``unlabelled_folder``, ``save_folder``.
     read_audio : AudioReader
         Opens every file once.
+
+    Raises
+    ------
+    FileExistsError
+        If an unfinished run in the folder was made with other data.
     """
-    label, names = hparams["class_label"], hparams["classes"]
+    label, names = hparams["class_label"], [str(name) for name in hparams["classes"]]
     records = read_corpus(hparams["corpus"], hparams["corpus_options"], hparams["data_folder"], hparams, read_audio)
-    records = keep_classes(records, label, names, hparams["corpus"])
-    splits = split_by_speaker(records, _test_speakers(hparams["test_speaker"]), hparams["n_valid_speakers"], hparams["seed"])
+    without_label = {k: r for k, r in records.items() if label not in r}
+    splits = split_by_speaker(
+        keep_classes(records, label, names, hparams["corpus"]),
+        _test_speakers(hparams["test_speaker"]),
+        hparams["n_valid_speakers"],
+        hparams["seed"],
+    )
+    held_out = {r["speaker"] for split in ("valid", "test") for r in splits[split].values()}
+    unlabelled = {k: r for k, r in without_label.items() if r["speaker"] not in {None, *held_out}}
+    if without_label:
+        logger.info("%d utterances have no %s: %d of them train as unlabelled speech, the others are of held-out or unknown "
+                    "speakers", len(without_label), label, len(unlabelled))  # fmt: skip
     if hparams["unlabelled_corpus"]:
-        unlabelled = read_corpus(
-            hparams["unlabelled_corpus"],
-            hparams["unlabelled_options"],
-            hparams["unlabelled_folder"],
-            hparams,
-            read_audio,
+        more = read_corpus(
+            hparams["unlabelled_corpus"], hparams["unlabelled_options"], hparams["unlabelled_folder"], hparams, read_audio
         )
         # whatever it knows of the classes is not used: the same as any speech
-        splits["unlabelled"] = {
-            f"unlabelled/{k}": {key: v for key, v in r.items() if key != label} for k, r in unlabelled.items()
-        }
+        unlabelled |= {f"unlabelled/{k}": {key: v for key, v in r.items() if key != label} for k, r in more.items()}
+    if unlabelled:
+        splits["unlabelled"] = unlabelled
     check_splits(splits, label, names)
+    folder = pathlib.Path(hparams["save_folder"])
+    if any(folder.glob("CKPT*")):
+        for split in SPLITS:
+            path = folder / f"{split}.json"
+            if (read_manifest(path) if path.exists() else {}) != splits.get(split, {}):
+                raise FileExistsError(
+                    f"the data of the unfinished run in '{folder.parent}' was another ({split} split); choose another "
+                    "--output_folder, or --overwrite=True to begin anew"
+                )
     for split, part in splits.items():
-        write_manifest(part, pathlib.Path(hparams["save_folder"]) / f"{split}.json")
+        write_manifest(part, folder / f"{split}.json")
 
 
 def read_splits(save_folder, label, names):
@@ -49,7 +70,7 @@ def read_splits(save_folder, label, names):
     splits = {s: read_manifest(folder / f"{s}.json") for s in SPLITS if (folder / f"{s}.json").exists()}
     check_splits(splits, label, names)
     for split, records in splits.items():
-        speakers = {r["speaker"] for r in records.values()}
+        speakers = {r["speaker"] for r in records.values()} - {None}
         hours = sum(r["duration_s"] for r in records.values()) / 3600
         logger.info("%-10s %5d utterances, %3d speakers, %6.2f h", split, len(records), len(speakers), hours)
     return splits

@@ -9,8 +9,8 @@ from hyperpyyaml import resolve_references
 
 FINISHED = "results.json"
 SETTINGS = "hyperparams.yaml"
-# what a run may go on with although it differs: where things are, not what they are
-_FREE = {"overwrite", "output_folder", "save_folder", "train_log", "data_folder", "cache_mb"}
+# what a run may go on with although it differs
+_FREE = {"overwrite", "cache_mb", "tensorboard"}
 
 
 def open_run_folder(hparams_file, overrides):
@@ -19,30 +19,41 @@ def open_run_folder(hparams_file, overrides):
     Arguments
     ---------
     hparams_file : str
-        The run's YAML; its ``overwrite: True`` begins anew and removes what an earlier run left.
+        The run's YAML; with ``overwrite: True`` an earlier run is set aside, into ``<folder>.replaced``.
     overrides : dict
         Of the command line.
 
     Raises
     ------
+    ValueError
+        If ``save_folder`` or ``train_log`` is not inside the output folder.
     FileExistsError
         If the folder holds a finished run, an unfinished one with other settings (the keys are named), or files of
         something else.
     """
     plain, resolved = _resolve(hparams_file, overrides)
     folder = pathlib.Path(plain["output_folder"])
+    for key in ("save_folder", "train_log"):
+        if folder.absolute() not in pathlib.Path(plain[key]).absolute().parents:
+            raise ValueError(f"{key} must be inside the output folder '{folder}', is '{plain[key]}'")
     if not folder.exists() or not any(folder.iterdir()):
         return
-    if not (folder / SETTINGS).is_file():
+    if not (folder / SETTINGS).is_file() or "main_task" not in _settings((folder / SETTINGS).read_text(encoding="utf-8")):
         raise FileExistsError(f"'{folder}' holds something that is no run; choose another --output_folder")
     if plain["overwrite"]:
-        shutil.rmtree(folder)
-        return
-    if (folder / FINISHED).exists():
+        shutil.rmtree(set_aside(folder), ignore_errors=True)
+        folder.rename(set_aside(folder))
+    elif (folder / FINISHED).exists():
         raise FileExistsError(
             f"'{folder}' holds a finished run; choose another --output_folder, or --overwrite=True to train anew"
         )
-    _check_same_settings(folder, resolved)
+    elif any(folder.glob("save/CKPT*")):
+        _check_same_settings(folder, resolved)
+
+
+def set_aside(folder):
+    """Where an overwritten run is kept until the new one is finished."""
+    return folder.with_name(f"{folder.name}.replaced")
 
 
 def is_finished(hparams_file, overrides):

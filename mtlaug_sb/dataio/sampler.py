@@ -1,5 +1,7 @@
 """Training batches: labelled and unlabelled utterances in a fixed ratio, similar lengths together."""
 
+import itertools
+
 import torch
 from torch.utils.data import Sampler
 
@@ -18,7 +20,7 @@ class MixedBatchSampler(Sampler):
     batch_size : int
         Labelled utterances a batch.
     unlabelled_ratio : float
-        Unlabelled ones per labelled one in each batch.
+        Unlabelled ones per labelled one in each batch; less where an epoch would meet one of them twice.
     bucket_batches : int
         Utterances are sorted by duration within random groups of so many batches, so that less is padding.
         1 keeps the order entirely random.
@@ -36,7 +38,7 @@ class MixedBatchSampler(Sampler):
         self.durations = torch.tensor(durations)
         self.unlabelled = unlabelled
         self.batch_size = batch_size
-        self.unlabelled_ratio = unlabelled_ratio if unlabelled else 0.0
+        self.unlabelled_ratio = min(unlabelled_ratio, unlabelled / len(durations))
         self.bucket = batch_size * bucket_batches
         self.seed = seed
         self.epoch = 0
@@ -64,7 +66,7 @@ class MixedBatchSampler(Sampler):
         order = torch.randperm(len(batches), generator=generator).tolist()
         whole = [b.tolist() + [next(extra) for _ in range(round(len(b) * self.unlabelled_ratio))] for b in batches]
         # processes wait for one another: the first batches come again where they do not divide evenly
-        order += order[: len(self) * self.world_size - len(order)]
+        order = list(itertools.islice(itertools.cycle(order), len(self) * self.world_size))
         return iter([whole[k] for k in order[self.rank :: self.world_size]])
 
     def _unlabelled(self, per_epoch):

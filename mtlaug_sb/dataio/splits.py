@@ -19,14 +19,14 @@ def keep_classes(records, label, names, corpus):
     ValueError
         If no record has one of the names: the known ones are listed.
     """
-    count = Counter(r[label] for r in records.values() if label in r)
+    count = Counter(str(r[label]) for r in records.values() if label in r)
     unknown = [name for name in names if name not in count]
     if unknown:
         raise ValueError(f"corpus '{corpus}' has no {label} '{unknown[0]}'; it has {', '.join(sorted(count)) or 'none'}")
     left_out = {name: n for name, n in sorted(count.items()) if name not in names}
     if left_out:
         logger.info("Left out, as their %s is not asked for: %s", label, left_out)
-    return {k: r for k, r in records.items() if r.get(label) in names}
+    return {k: r for k, r in records.items() if str(r.get(label)) in names}
 
 
 def find_speaker(asked, speakers):
@@ -72,6 +72,9 @@ def split_by_speaker(records, test_speakers, n_valid_speakers, seed, stratify_by
         If a test speaker is unknown, or there are too few speakers.
     """
     speakers = sorted({r["speaker"] for r in records.values() if r["speaker"] is not None})
+    nobody = sum(r["speaker"] is None for r in records.values())
+    if nobody:
+        logger.warning("Left out %d utterances of unknown speakers: they could be anybody's", nobody)
     needed = (len(test_speakers) if test_speakers else 1) + n_valid_speakers + 1
     if len(speakers) < needed:
         raise ValueError(
@@ -98,22 +101,23 @@ def check_splits(splits, label, names):
     Raises
     ------
     SpeakerLeak
-        If two splits share a speaker of a corpus, or a file.
+        If two splits share a speaker of a corpus, or a recording, whatever its name.
     ValueError
         If a class has no training utterance, or a split is empty.
     """
-    for what, key in (("speaker", lambda r: (r["corpus"], r["speaker"])), ("file", lambda r: r["path"])):
+    keys = {"speaker": lambda r: (r["corpus"], r["speaker"]), "recording": lambda r: r.get("recording", r["path"])}
+    for what, key in keys.items():
         seen = {}
         for split, records in splits.items():
             # unlabelled speech is training data: it may come from training speakers, and from nobody else here
             side = "train" if split == "unlabelled" else split
-            for value in {key(r) for r in records.values() if what == "file" or r["speaker"] is not None}:
+            for value in {key(r) for r in records.values() if what == "recording" or r["speaker"] is not None}:
                 if seen.setdefault(value, side) != side:
                     raise SpeakerLeak(f"{what} {value} is in the {seen[value]} split and in the {split} split")
     for split, records in splits.items():
         if not records:
             raise ValueError(f"the {split} split is empty")
-    count = Counter(r[label] for r in splits["train"].values() if label in r)
+    count = Counter(str(r[label]) for r in splits["train"].values() if label in r)
     for name in names:
         if not count[name]:
             raise ValueError(

@@ -3,14 +3,13 @@
 import csv
 import importlib.metadata
 import io
-import json
 import os
 import pathlib
 import platform
 
 import torch
 
-from mtlaug_sb.history import write_atomically
+from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.metrics import figures
 
 PACKAGES = ("mtlaug_sb", "speechbrain", "torch", "torchaudio", "hyperpyyaml", "numpy", "scipy", "soundfile")
@@ -66,8 +65,8 @@ def count_confusions(rows, names):
     return confusion
 
 
-def write_results(folder, hparams, splits, rows, training):
-    """Write predictions.csv and results.json into the run's folder; results.json last, as it says "finished".
+def collect_results(folder, hparams, splits, rows, training):
+    """Write predictions.csv into the run's folder, and return what results.json is to hold.
 
     Arguments
     ---------
@@ -80,18 +79,13 @@ def write_results(folder, hparams, splits, rows, training):
     rows : list
         As for ``write_predictions``.
     training : dict
-        What is worth keeping of the training: best epoch, seconds, figures of other tasks.
-
-    Returns
-    -------
-    dict
-        What results.json holds.
+        What is worth keeping of the training: settings, best epoch, seconds, figures of other tasks.
     """
-    names = list(hparams["classes"])
+    names = [str(name) for name in hparams["classes"]]
     folder = pathlib.Path(folder)
     write_predictions(folder / "predictions.csv", rows, splits["test"], names)
     confusion = count_confusions(read_predictions([folder / "predictions.csv"]), names)
-    results = {
+    return {
         "corpus": hparams["corpus"],
         "synthetic": hparams["corpus"] == "synthetic",
         "seed": hparams["seed"],
@@ -112,8 +106,6 @@ def write_results(folder, hparams, splits, rows, training):
         },
         "versions": versions(),
     }
-    write_atomically(folder / "results.json", json.dumps(results, indent=1))
-    return results
 
 
 def versions():

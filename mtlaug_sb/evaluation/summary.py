@@ -4,8 +4,8 @@ import json
 import pathlib
 import statistics
 
+from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.evaluation.results import count_confusions, read_predictions
-from mtlaug_sb.history import write_atomically
 from mtlaug_sb.metrics import figures
 
 

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from mtlaug_sb.processes import sum_over_processes
 from mtlaug_sb.registry import register
 
 
@@ -59,10 +60,7 @@ class CenterLoss(nn.Module):
 
     @torch.no_grad()
     def _follow(self, embeddings, targets):
-        weight = targets.sum(0).unsqueeze(1)
-        pull = targets.T @ embeddings - weight * self.centers
-        if torch.distributed.is_initialized():
-            for part in (weight, pull):
-                torch.distributed.all_reduce(part)
+        weight = sum_over_processes(targets.sum(0)).unsqueeze(1)
+        pull = sum_over_processes(targets.T @ embeddings) - weight * self.centers
         # a step with a NaN is skipped by the loop; it must not stay in the centres
         self.centers += self.rate * torch.nan_to_num(pull / (1 + weight), posinf=0.0, neginf=0.0)

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from mtlaug_sb.processes import sum_over_processes
 from mtlaug_sb.registry import register
 
 
@@ -53,7 +54,7 @@ class CrossEntropy(nn.Module):
         weight = None
         if self.balanced:
             if self.training:
-                self.seen += targets.sum(0)
+                self.seen += sum_over_processes(targets.sum(0))
             weight = self.seen.mean() / self.seen
         return nn.functional.cross_entropy(
             predictions, targets, weight, reduction="none", label_smoothing=self.label_smoothing
