@@ -1,6 +1,5 @@
 """What may happen to an output folder: a finished run is kept, an unfinished one goes on, a foreign folder is left alone."""
 
-import io
 import pathlib
 import shutil
 
@@ -90,11 +89,14 @@ def _check_same_settings(folder, resolved):
 
 
 def _settings(resolved):
-    """Top-level key -> its YAML as text, tags included."""
-    yaml = ruamel.yaml.YAML()
-    settings = {}
-    for key, value in yaml.load(resolved).items():
-        text = io.StringIO()
-        yaml.dump({key: value}, text)
-        settings[key] = text.getvalue()
-    return settings
+    """Top-level key -> its value with tags, whatever the layout and the comments."""
+    return {key: _plain(node) for key, node in ruamel.yaml.YAML().load(resolved).items()}
+
+
+def _plain(node):
+    tag = getattr(getattr(node, "tag", None), "value", None)
+    if isinstance(node, dict):
+        return tag, {key: _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return tag, [_plain(value) for value in node]
+    return tag, str(getattr(node, "value", node))
