@@ -1,6 +1,7 @@
 """From the cells of a cross-validation to one figure with its spread."""
 
 import json
+import math
 import pathlib
 import statistics
 
@@ -23,20 +24,27 @@ def summarise(repeats, classes):
     -------
     dict
         ``UAR``: mean and standard deviation over repeats of the UAR pooled over all test predictions of a repeat, which is
-        the headline; the same for the mean of the folds' UARs; every repeat's figures; the confusion matrix of all
+        the headline; the same for the mean of the folds' UARs and for the cross entropy of the true class; every repeat's figures; the confusion matrix of all
         repeats together.
     """
     per_repeat, total = {}, 0
     for seed, folders in repeats.items():
         paths = [pathlib.Path(f) / "predictions.csv" for f in folders]
-        confusion = count_confusions(read_predictions(paths), classes)
+        rows = read_predictions(paths)
+        confusion = count_confusions(rows, classes)
         folds = [json.loads((pathlib.Path(f) / "results.json").read_text())["test"]["UAR"] for f in folders]
-        per_repeat[str(seed)] = {**figures(confusion, classes), "mean_of_folds_UAR": statistics.mean(folds)}
+        per_repeat[str(seed)] = {
+            **figures(confusion, classes),
+            "mean_of_folds_UAR": statistics.mean(folds),
+            # the files have six decimals
+            "cross_entropy": statistics.mean(-math.log(max(float(r[f"p_{r['truth']}"]), 1e-6)) for r in rows),
+        }
         total = total + confusion
     return {
         "classes": list(classes),
         "utterances": int(total.sum()) // len(repeats),
         "UAR": _spread([r["UAR"] for r in per_repeat.values()]),
+        "cross_entropy": _spread([r["cross_entropy"] for r in per_repeat.values()]),
         "mean_of_folds_UAR": _spread([r["mean_of_folds_UAR"] for r in per_repeat.values()]),
         "repeats": per_repeat,
         "confusion": total.tolist(),
