@@ -24,8 +24,8 @@ def summarise(repeats, classes):
     -------
     dict
         ``UAR``: mean and standard deviation over repeats of the UAR pooled over all test predictions of a repeat, which is
-        the headline; the same for the mean of the folds' UARs and for the cross entropy of the true class; every repeat's figures; the confusion matrix of all
-        repeats together.
+        the headline; the same for the mean of the folds' UARs and for the cross entropy of the true class; every
+        repeat's figures; the confusion matrix of all repeats together.
     """
     per_repeat, total = {}, 0
     for seed, folders in repeats.items():
