@@ -32,8 +32,9 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="MTLAUG_DATA does not name a folder of real speech"))
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True)
 def _one_thread():
+    # a run is the same to the bit with the same number of threads only; a grid may have set another
     torch.set_num_threads(1)
 
 
