@@ -139,7 +139,10 @@ def spy(monkeypatch):
 
 
 def test_each_stage_meets_the_speakers_of_its_split_and_no_other(train, spy, tiny_corpus, tmp_path):
-    train("hparams/mtl_aug.yaml", "--unlabelled_corpus=folder", f"--unlabelled_folder={tiny_corpus / 's04'}", "--seed=3")
+    # the unlabelled speech has labels, which must not be used
+    rows = [f"{p},{p.stem.split('_')[1]}" for p in sorted((tiny_corpus / "s04").glob("*.wav"))]
+    (tmp_path / "more.csv").write_text("path,emotion\n" + "\n".join(rows))
+    train("hparams/mtl_aug.yaml", "--unlabelled_corpus=folder", f"--unlabelled_folder={tmp_path / 'more.csv'}", "--seed=3")
     save = tmp_path / "run" / "save"
     splits = {s: set(json.loads((save / f"{s}.json").read_text())) for s in ("train", "valid", "test", "unlabelled")}
     assert set(spy["TRAIN"]) == splits["train"] | splits["unlabelled"]
