@@ -28,7 +28,7 @@ class History:
         self.rows = []
         self.running = Averages()
         self.skipped_steps = 0
-        self.seconds = 0.0  # of all epochs so far, over all sittings
+        self.seconds = 0.0  # of all epochs so far, also of those before a resumption
         self.metrics = []  # their tensors go into the checkpoint with the rest
 
     def add(self, row):

@@ -29,6 +29,7 @@ from mtlaug_sb.evaluation.plots import plot_confusion, plot_learning_curves
 from mtlaug_sb.evaluation.results import collect_results
 from mtlaug_sb.feature_cache import FeatureCache
 from mtlaug_sb.options import help_text, read_arguments
+from mtlaug_sb.targets import Categories
 
 logger = logging.getLogger("mtlaug_sb.train")
 
@@ -85,6 +86,8 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
 
     # training: the epoch with the best score on the validation speakers is kept
     brain = MultiTaskBrain(hparams, run_opts, hparams["checkpointer"], feature_cache)
+    if not isinstance(hparams["targets"].get(brain.tasks[hparams["main_task"]].target), Categories):
+        raise ValueError(f"main_task: '{hparams['main_task']}' has no classes, and the results are a classification's")
     eval_options = loader_options(batch_size=hparams["eval_batch_size"])
     brain.fit_normalization(brain.make_dataloader(datasets["train"], sb.Stage.VALID, ckpt_prefix=None, **eval_options))
     train_loader = brain.make_dataloader(training, sb.Stage.TRAIN, **loader_options(batch_sampler=sampler))

@@ -305,6 +305,11 @@ def test_an_unfinished_run_with_other_settings_is_refused(train, tmp_path):
         train("hparams/stl.yaml", "--lr=0.1")
 
 
+def test_a_main_task_without_classes_is_refused_before_training(train):
+    with pytest.raises(ValueError, match="'reconstruction' has no classes"):
+        train("hparams/mtl_aug.yaml", "--main_task=reconstruction")
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
