@@ -64,6 +64,7 @@ def main(arguments):
         raise ValueError(f"--repeats and --jobs must be at least 1, are {own.repeats} and {own.jobs}")
     with open(hparams_file, encoding="utf-8") as file:
         hparams = YAML(typ="rt").load(resolve_references(file, overrides))
+    hparams["classes"] = [str(name) for name in hparams["classes"]]
     name = pathlib.Path(hparams_file).stem
     folder = own.output_folder or pathlib.Path(f"results/{name}/{hparams['corpus']}/crossvalidation")
     folds, n_utterances = make_folds(hparams, own.folds)
@@ -78,7 +79,7 @@ def main(arguments):
     if failures:
         listed = "\n".join(f"{path}: {error}" for path, error in failures.items())
         raise RuntimeError(f"{len(failures)} of {len(cells)} cells did not finish (call again to retry them):\n{listed}")
-    summary = summarise(repeats, [str(c) for c in hparams["classes"]])
+    summary = summarise(repeats, hparams["classes"])
     if summary["utterances"] != n_utterances:
         raise RuntimeError(f"{summary['utterances']} utterances were tested, the corpus has {n_utterances}")
     write_atomically(folder / "summary.json", json.dumps(summary, indent=1))
@@ -103,8 +104,7 @@ def make_folds(hparams, n_folds):
     """
     reader = AudioReader(hparams["sample_rate"], hparams["cache_mb"])
     records = read_corpus(hparams["corpus"], hparams["corpus_options"], hparams["data_folder"], hparams, reader)
-    classes = [str(c) for c in hparams["classes"]]
-    records = keep_classes(records, hparams["class_label"], classes, hparams["corpus"])
+    records = keep_classes(records, hparams["class_label"], hparams["classes"], hparams["corpus"])
     speakers = sorted({r["speaker"] for r in records.values() if r["speaker"] is not None})
     n_folds = n_folds or len(speakers)
     if not 1 < n_folds <= len(speakers):

@@ -59,6 +59,7 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
     run_on_main(open_run_folder, args=[hparams_file, overrides])
     with open(hparams_file, encoding="utf-8") as file:
         hparams = load_hyperpyyaml(file, overrides, overrides_must_match=False)  # read_arguments has matched them
+    hparams["classes"] = [str(name) for name in hparams["classes"]]  # as manifests and targets have them
     folder = pathlib.Path(hparams["output_folder"])
     log_config = run_opts.log_config or str(pathlib.Path(__file__).with_name("log.yaml"))
     sb.create_experiment_directory(folder, hparams_file, overrides, log_config, save_env_desc=False)

@@ -28,7 +28,7 @@ def prepare(hparams, read_audio):
     FileExistsError
         If an unfinished run in the folder was made with other data.
     """
-    label, names = hparams["class_label"], [str(name) for name in hparams["classes"]]
+    label, names = hparams["class_label"], hparams["classes"]
     records = read_corpus(hparams["corpus"], hparams["corpus_options"], hparams["data_folder"], hparams, read_audio)
     without_label = {k: r for k, r in records.items() if label not in r}
     splits = split_by_speaker(

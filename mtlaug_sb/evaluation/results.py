@@ -81,7 +81,7 @@ def collect_results(folder, hparams, splits, rows, training):
     training : dict
         What is worth keeping of the training: settings, best epoch, seconds, figures of other tasks.
     """
-    names = [str(name) for name in hparams["classes"]]
+    names = hparams["classes"]
     folder = pathlib.Path(folder)
     write_predictions(folder / "predictions.csv", rows, splits["test"], names)
     confusion = count_confusions(read_predictions([folder / "predictions.csv"]), names)
