@@ -20,6 +20,8 @@ KINDS = {
     "head": "heads",
     "loss": "losses",
     "weighting": "weighting",
+    "target": "targets",
+    "metric": "metrics",
 }
 _plugins = {}
 

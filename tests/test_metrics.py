@@ -4,7 +4,7 @@ import pytest
 import sklearn.metrics
 import torch
 
-from mtlaug_sb.metrics import Classification
+from mtlaug_sb.metrics.classification import Classification
 
 NAMES = ["a", "b", "c", "d"]
 

@@ -6,7 +6,8 @@ import torch
 from mtlaug_sb import make
 from mtlaug_sb.averages import Averages
 from mtlaug_sb.schedule import Curve
-from mtlaug_sb.targets import Categories, Numbers
+from mtlaug_sb.targets.categories import Categories
+from mtlaug_sb.targets.numbers import Numbers
 from mtlaug_sb.task import Task
 
 

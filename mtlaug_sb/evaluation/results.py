@@ -10,7 +10,7 @@ import platform
 import torch
 
 from mtlaug_sb.atomic import write_atomically
-from mtlaug_sb.metrics import figures
+from mtlaug_sb.metrics.classification import figures
 
 PACKAGES = ("mtlaug_sb", "speechbrain", "torch", "torchaudio", "hyperpyyaml", "numpy", "scipy", "soundfile")
 

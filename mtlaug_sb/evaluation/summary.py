@@ -7,7 +7,7 @@ import statistics
 
 from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.evaluation.results import count_confusions, read_predictions
-from mtlaug_sb.metrics import figures
+from mtlaug_sb.metrics.classification import figures
 
 
 def summarise(repeats, classes):

@@ -1,9 +1,12 @@
-"""What is measured over a whole stage: UAR and its relatives."""
+"""UAR and its relatives."""
 
 import torch
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
+from mtlaug_sb.registry import register
 
+
+@register("metric", "classification")
 class Classification:
     """UAR, WA, macro-F1, recall of every class and the confusion matrix.
 

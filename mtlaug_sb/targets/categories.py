@@ -1,8 +1,11 @@
-"""From a manifest's labels to tensors. Missing is NaN."""
+"""One of several classes."""
 
 import torch
 
+from mtlaug_sb.registry import register
 
+
+@register("target", "categories")
 class Categories:
     """One of several classes, as a row of probabilities, so that mixup can mix it.
 
@@ -14,6 +17,8 @@ class Categories:
         The classes, in order. None takes those of the training data, sorted: for speakers, say.
     size : int or None
         With ``names=None``: the classes that the head has room for. Names are then found by ``learn``.
+    per_corpus : bool
+        The same name in two corpora means two classes, as for speakers.
 
     Example
     -------
@@ -23,10 +28,11 @@ class Categories:
     tensor([nan, nan])
     """
 
-    def __init__(self, label, names=None, size=None):
+    def __init__(self, label, names=None, size=None, per_corpus=False):
         if (names is None) == (size is None):
             raise ValueError(f"target '{label}' needs either the names of its classes or, to learn them, their number")
         self.label = label
+        self.per_corpus = per_corpus
         self.names = [str(name) for name in names] if names is not None else None
         self.size = size or len(names)
 
@@ -40,7 +46,7 @@ class Categories:
         """
         if self.names is not None:
             return
-        names = sorted({str(r[self.label]) for r in records if r.get(self.label) is not None})
+        names = sorted({self._name(r) for r in records} - {None})
         if not 0 < len(names) <= self.size:
             raise ValueError(
                 f"target '{self.label}': the training data has {len(names)} classes, and the head has room for {self.size}"
@@ -49,34 +55,15 @@ class Categories:
 
     def __call__(self, record):
         """Probabilities [size]; all NaN where the record lacks the label or has a class that is not among the names."""
-        name = record.get(self.label)
-        if name is None or str(name) not in self.names:
+        name = self._name(record)
+        if name not in self.names:
             return torch.full((self.size,), torch.nan)
         row = torch.zeros(self.size)
-        row[self.names.index(str(name))] = 1.0
+        row[self.names.index(name)] = 1.0
         return row
 
-
-class Numbers:
-    """One or several continuous labels, such as arousal, valence, dominance.
-
-    Arguments
-    ---------
-    labels : list of str
-        Keys in the manifest; each may be missing by itself.
-
-    Example
-    -------
-    >>> Numbers(["arousal", "valence"])({"arousal": 3.5})
-    tensor([3.5000,    nan])
-    """
-
-    def __init__(self, labels):
-        self.labels = list(labels)
-
-    def learn(self, records):
-        """Nothing to learn."""
-
-    def __call__(self, record):
-        """Values [len(labels)]."""
-        return torch.tensor([float(record.get(label, torch.nan)) for label in self.labels])
+    def _name(self, record):
+        name = record.get(self.label)
+        if name is None:
+            return None
+        return f"{record['corpus']}/{name}" if self.per_corpus else str(name)
