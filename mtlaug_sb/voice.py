@@ -104,8 +104,7 @@ def synthesise(voice, emotion, rng):
     numpy.ndarray, shape [time], float32
         About 1.2 to 2.5 s at `SAMPLE_RATE`, peak below 1.0.
     """
-    delivery = express(voice, emotion, rng)
-    syllables = plan_syllables(voice.rate * 2**delivery.rate, rng)
+    delivery, syllables = plan(voice, emotion, rng)
     times = np.arange(0, syllables[-1].end + 0.1, BLOCK / SAMPLE_RATE)
     gain, formants = articulate(syllables, times)
     source = glottal_source(intonation(syllables, times, voice, delivery), voice, delivery, rng)
@@ -118,6 +117,22 @@ def synthesise(voice, emotion, rng):
     audio = decibels(voice.level + delivery.level) * speech + room
     # Turning the rare overload down keeps its spectrum; clipping it would sound like anger.
     return (audio * min(1.0, 0.95 / np.abs(audio).max())).astype(np.float32)
+
+
+def plan(voice, emotion, rng):
+    """Draw how it is said and what, as `synthesise` does first: a Delivery and a list of Syllable."""
+    delivery = express(voice, emotion, rng)
+    return delivery, plan_syllables(voice.rate * 2**delivery.rate, rng)
+
+
+def spell(syllables):
+    """Write syllables down; a pause ends a word."""
+    text, last = "", syllables[0]
+    for s in syllables:
+        text += " " if s.start > last.end else ""
+        text += "p t k s sh m n l".split()[CONSONANTS.index(s.consonant)] + "aeiou"[VOWELS.index(s.vowel)]
+        last = s
+    return text
 
 
 def express(voice, emotion, rng):

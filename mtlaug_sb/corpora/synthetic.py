@@ -10,14 +10,15 @@ from tqdm import tqdm
 from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.interfaces import Utterance
 from mtlaug_sb.registry import register
-from mtlaug_sb.voice import EMOTIONS, SAMPLE_RATE, draw_voice, synthesise
+from mtlaug_sb.voice import EMOTIONS, SAMPLE_RATE, draw_voice, plan, spell, synthesise
 
 
 @register("corpus", "synthetic")
 class Synthetic:
     """Generates its folder on the first reading, in a few seconds; the same settings give the same samples.
 
-    Labels: ``emotion`` (anger, happiness, neutral, sadness), ``gender``.
+    Labels: ``emotion`` (anger, happiness, neutral, sadness), ``gender``, ``transcript`` (of its syllables), ``arousal`` and
+    ``valence`` (1 to 5; those of this voice are its level and the melody of its ending).
 
     Arguments
     ---------
@@ -56,8 +57,16 @@ class Synthetic:
             write_atomically(stamp, json.dumps(self.settings))
             self._generate(folder)
             write_atomically(stamp, json.dumps({**self.settings, "complete": True}))
-        for path, voice, emotion, _ in self._plan(folder):
-            yield Utterance(path.stem, str(path), voice.name, {"emotion": emotion, "gender": voice.gender})
+        for path, voice, emotion, seed in self._plan(folder):
+            delivery, syllables = plan(voice, emotion, np.random.default_rng(seed))
+            labels = {
+                "emotion": emotion,
+                "gender": voice.gender,
+                "transcript": spell(syllables),
+                "arousal": round(float(np.clip(3 + delivery.level / 7, 1, 5)), 3),
+                "valence": round(float(np.clip(3 + delivery.ending / 2.5, 1, 5)), 3),
+            }
+            yield Utterance(path.stem, str(path), voice.name, labels)
 
     def _generate(self, folder):
         for path, voice, emotion, seed in tqdm(list(self._plan(folder)), desc="synthesising", unit="file", leave=False):
