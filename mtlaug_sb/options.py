@@ -2,13 +2,13 @@
 
 import difflib
 import inspect
-import pathlib
 import pydoc
 
 import ruamel.yaml
 from hyperpyyaml import resolve_references
 from speechbrain.utils.run_opts import HELP_TEXTS, RunOptions
 
+from mtlaug_sb.experiment import read_experiment
 from mtlaug_sb.registry import find
 
 _RUN_OPTIONS = [*HELP_TEXTS, "jit_module_keys", "compile_module_keys"]
@@ -53,9 +53,7 @@ def read_arguments(arguments):
     if not arguments or arguments[0].startswith("-"):
         raise ValueError("the first argument is a YAML file, such as hparams/mtl_aug.yaml")
     hparams_file, *rest = arguments
-    if not pathlib.Path(hparams_file).is_file():
-        raise FileNotFoundError(f"no YAML file '{hparams_file}'")
-    hparams = ruamel.yaml.YAML().load(pathlib.Path(hparams_file))
+    hparams = ruamel.yaml.YAML().load(read_experiment(hparams_file))
     overrides, run_options = {}, []
     for key, value in _pairs(rest):
         if key in _RUN_OPTIONS and key not in hparams:
@@ -64,8 +62,7 @@ def read_arguments(arguments):
             raise ValueError(f"--{key} needs a value: --{key}=...")
         else:
             _set(overrides, hparams, key, _parse(key, value))
-    with open(hparams_file, encoding="utf-8") as file:
-        check_settings(ruamel.yaml.YAML().load(resolve_references(file, overrides)))
+    check_settings(ruamel.yaml.YAML().load(resolve_references(read_experiment(hparams_file), overrides)))
     try:
         _, run_opts, _ = RunOptions.from_command_line_args([hparams_file, *run_options])
     except SystemExit:
@@ -96,7 +93,7 @@ def help_text(hparams_file, usage):
     """Usage and, with a YAML, its plain keys with their values and the run options."""
     if hparams_file is None:
         return usage
-    hparams = ruamel.yaml.YAML().load(pathlib.Path(hparams_file))
+    hparams = ruamel.yaml.YAML().load(read_experiment(hparams_file))
     plain = {k: v for k, v in hparams.items() if isinstance(v, str | int | float | None) and not k.startswith("__")}
     lines = [usage, "", f"Keys of {hparams_file} (nested ones as --block.key=value):"]
     lines += [f"  --{k}={'null' if v is None else v}" for k, v in plain.items()]

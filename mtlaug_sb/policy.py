@@ -36,9 +36,9 @@ class AugmentationPolicy(nn.Module):
     Arguments
     ---------
     effects : dict
-        Type name -> augmentation (see ``interfaces.Augmentation``).
+        Type name -> augmentation (see ``interfaces.Augmentation``); one that is None is left out.
     probabilities : dict
-        Type name -> probability, "none" among them; they must sum to one. By default all alike.
+        Type name -> probability, "none" among them; they must sum to one. By default all alike. None as for effects.
     seed : int
         Of the policy's own generator, whose state belongs into the checkpoint.
     target : str
@@ -54,11 +54,13 @@ class AugmentationPolicy(nn.Module):
         super().__init__()
         if "none" in effects:
             raise ValueError("'none' is the type of an untouched utterance; call the effect otherwise")
+        effects = {name: effect for name, effect in effects.items() if effect is not None}
         self.effects = nn.ModuleDict(effects)
         self.names = ["none", *effects]
         self.target = target
         self.provides = [target] if effects else []
-        probabilities = probabilities or dict.fromkeys(self.names, 1 / len(self.names))
+        given = {name: p for name, p in (probabilities or {}).items() if p is not None}
+        probabilities = given or dict.fromkeys(self.names, 1 / len(self.names))
         if set(probabilities) != set(self.names) or abs(sum(probabilities.values()) - 1) > 1e-6:
             raise ValueError(f"probabilities {probabilities} must be given for {self.names} and sum to 1")
         self.probabilities = torch.tensor([probabilities[name] for name in self.names])

@@ -37,6 +37,7 @@ from mtlaug_sb.dataio.run_folder import is_finished
 from mtlaug_sb.dataio.splits import keep_classes
 from mtlaug_sb.evaluation.plots import plot_confusion
 from mtlaug_sb.evaluation.summary import pool_predictions, summarise
+from mtlaug_sb.experiment import read_experiment
 from mtlaug_sb.options import read_arguments
 
 ROUNDS = 3  # a cell that crashed is tried so often
@@ -62,8 +63,7 @@ def main(arguments):
         raise ValueError("--test_speaker is for recipes/train.py: a cross-validation tests every speaker")
     if min(own.repeats, own.jobs) < 1:
         raise ValueError(f"--repeats and --jobs must be at least 1, are {own.repeats} and {own.jobs}")
-    with open(hparams_file, encoding="utf-8") as file:
-        hparams = YAML(typ="rt").load(resolve_references(file, overrides))
+    hparams = YAML(typ="rt").load(resolve_references(read_experiment(hparams_file), overrides))
     hparams["classes"] = [str(name) for name in hparams["classes"]]
     name = pathlib.Path(hparams_file).stem
     folder = own.output_folder or pathlib.Path(f"results/{name}/{hparams['corpus']}/crossvalidation")

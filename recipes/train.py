@@ -23,13 +23,14 @@ from mtlaug_sb.brain import MultiTaskBrain
 from mtlaug_sb.dataio.audio import AudioReader
 from mtlaug_sb.dataio.datasets import loader_options, make_dataset
 from mtlaug_sb.dataio.preparation import prepare, read_splits
-from mtlaug_sb.dataio.run_folder import open_run_folder, set_aside
+from mtlaug_sb.dataio.run_folder import open_run_folder, set_aside, write_settings
 from mtlaug_sb.dataio.sampler import MixedBatchSampler
 from mtlaug_sb.evaluation.plots import plot_confusion, plot_learning_curves
 from mtlaug_sb.evaluation.results import collect_results
+from mtlaug_sb.experiment import read_experiment
 from mtlaug_sb.feature_cache import FeatureCache
 from mtlaug_sb.options import help_text, read_arguments
-from mtlaug_sb.targets import Categories
+from mtlaug_sb.targets.categories import Categories
 
 logger = logging.getLogger("mtlaug_sb.train")
 
@@ -57,12 +58,13 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
     """
     ddp_init_group(run_opts)
     run_on_main(open_run_folder, args=[hparams_file, overrides])
-    with open(hparams_file, encoding="utf-8") as file:
-        hparams = load_hyperpyyaml(file, overrides, overrides_must_match=False)  # read_arguments has matched them
+    # read_arguments has matched the overrides
+    hparams = load_hyperpyyaml(read_experiment(hparams_file), overrides, overrides_must_match=False)
     hparams["classes"] = [str(name) for name in hparams["classes"]]  # as manifests and targets have them
     folder = pathlib.Path(hparams["output_folder"])
     log_config = run_opts.log_config or str(pathlib.Path(__file__).with_name("log.yaml"))
-    sb.create_experiment_directory(folder, hparams_file, overrides, log_config, save_env_desc=False)
+    sb.create_experiment_directory(folder, log_config=log_config, save_env_desc=False)
+    run_on_main(write_settings, args=[hparams_file, overrides])
     if quiet:
         logging.getLogger().handlers[0].setLevel(logging.ERROR)
 
@@ -73,11 +75,12 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
     feature_cache = caches.setdefault("features", FeatureCache(hparams["cache_mb"]))
     run_on_main(prepare, args=[hparams, read_audio])
     splits = read_splits(hparams["save_folder"], hparams["class_label"], hparams["classes"])
-    for name, target in hparams["targets"].items():
-        target.learn(splits["train"].values())
-        if all(target(record).isnan().all() for record in splits["train"].values()):
-            raise ValueError(f"target '{name}': no training utterance has it; labels: {', '.join(labels(splits))}")
     unlabelled = splits.get("unlabelled", {})
+    all_training = [*splits["train"].values(), *unlabelled.values()]
+    for name, target in hparams["targets"].items():
+        target.learn(all_training)
+        if all(target(record).isnan().all() for record in all_training):
+            raise ValueError(f"target '{name}': no training utterance has it; labels: {', '.join(labels(all_training))}")
     datasets = {s: make_dataset(splits[s], hparams["targets"], read_audio) for s in ("train", "valid", "test")}
     datasets = {s: d.filtered_sorted(sort_key="duration_s") for s, d in datasets.items()}  # less padding
     training = make_dataset({**splits["train"], **unlabelled}, hparams["targets"], read_audio)
@@ -146,9 +149,9 @@ def with_progress(epoch_counter, brain, hparams, folder, quiet):
     bar.close()
 
 
-def labels(splits):
-    """Names of all labels in the training records."""
-    return sorted({key for record in splits["train"].values() for key in record} - {"path", "duration_s", "recording"})
+def labels(records):
+    """Names of all labels in manifest records."""
+    return sorted({key for record in records for key in record} - {"path", "duration_s", "recording"})
 
 
 def report(results, folder):

@@ -6,6 +6,9 @@ import shutil
 import ruamel.yaml
 from hyperpyyaml import resolve_references
 
+from mtlaug_sb.atomic import write_atomically
+from mtlaug_sb.experiment import read_experiment
+
 FINISHED = "results.json"
 SETTINGS = "hyperparams.yaml"
 # what a run may go on with although it differs
@@ -50,6 +53,14 @@ def open_run_folder(hparams_file, overrides):
         _check_same_settings(folder, resolved)
 
 
+def write_settings(hparams_file, overrides):
+    """Write the YAML into the run's folder, with its base, its overrides and its references put in."""
+    plain, resolved = _resolve(hparams_file, overrides)
+    # SpeechBrain writes this file too, but would not know of a base
+    origin = f"# {pathlib.Path(hparams_file).absolute()}, with everything put in\n# yamllint disable\n"
+    write_atomically(pathlib.Path(plain["output_folder"]) / SETTINGS, origin + resolved)
+
+
 def set_aside(folder):
     """Where an overwritten run is kept until the new one is finished."""
     return folder.with_name(f"{folder.name}.replaced")
@@ -73,8 +84,7 @@ def is_finished(hparams_file, overrides):
 
 def _resolve(hparams_file, overrides):
     """The YAML with overrides and references put in: its plain values, and its text."""
-    with open(hparams_file, encoding="utf-8") as file:
-        resolved = resolve_references(file, overrides).getvalue()
+    resolved = resolve_references(read_experiment(hparams_file), overrides).getvalue()
     return ruamel.yaml.YAML().load(resolved), resolved
 
 

@@ -1,0 +1,65 @@
+"""An experiment's YAML, which may be written as its difference to another: ``base: mtl_aug.yaml``."""
+
+import io
+import pathlib
+
+import ruamel.yaml
+
+
+def read_experiment(path):
+    """The text of a YAML with its base, and its base's base, put in.
+
+    A block without a tag changes keys of the base's block; anything else (a value, a list, an object with its ``!new:`` or
+    ``!apply:``) replaces what the base has. Top-level keys that the base lacks come first (after ``__set_seed``), so that
+    plugins are loaded before they are used.
+
+    Arguments
+    ---------
+    path : str
+        A YAML file; the key ``base`` names another one, relative to its own folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is not there.
+    ValueError
+        If a file is no mapping, or is its own base.
+    """
+    text = io.StringIO()
+    yaml = ruamel.yaml.YAML()
+    yaml.width = 4096  # no folding: a long line stays a line
+    yaml.dump(_read(pathlib.Path(path), ()), text)
+    return text.getvalue()
+
+
+def _read(path, readers):
+    if not path.is_file():
+        named = f", the base of '{readers[-1]}'" if readers else ""
+        raise FileNotFoundError(f"no YAML file '{path}'{named}")
+    if path.resolve() in readers:
+        raise ValueError(f"'{path}' is its own base, by way of {' and '.join(r.name for r in readers)}")
+    own = ruamel.yaml.YAML().load(path)
+    if not isinstance(own, dict):
+        raise ValueError(f"'{path}' is no experiment: it must be a mapping of keys to values")
+    base = own.pop("base", None)
+    if base is None:
+        return own
+    tree = _read(path.parent / str(base), (*readers, path.resolve()))
+    place = max((i for i, key in enumerate(tree, start=1) if str(key).startswith("__")), default=0)
+    for key, value in own.items():
+        if key in tree:
+            _put(tree, key, value)
+        else:
+            tree.insert(place, key, value)
+            place += 1
+    return tree
+
+
+def _put(tree, key, value):
+    """Set a key; a block without a tag is merged into the base's, which keeps its own tag."""
+    there = tree.get(key)
+    if isinstance(there, dict) and isinstance(value, dict) and value.tag.value is None:
+        for k, v in value.items():
+            _put(there, k, v)
+    else:
+        tree[key] = value
