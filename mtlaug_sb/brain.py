@@ -11,10 +11,11 @@ from speechbrain.utils.repro import SaveableGenerator
 
 from mtlaug_sb.feature_cache import FeatureCache
 from mtlaug_sb.history import History
-from mtlaug_sb.masking import labelled_rows, trim, valid_mask
+from mtlaug_sb.masking import labelled_rows, stack_rows, trim, valid_mask
 from mtlaug_sb.policy import AugmentationPolicy
 
 logger = logging.getLogger(__name__)
+SOURCES = "sources"  # [batch, batch]: the share of each utterance in each row, as a target that mixes with the others
 CLEAN_OR_SEEN = ("clean_features", "features")  # the encoder's input as a target: before masking and mixing, and after
 
 
@@ -24,7 +25,7 @@ class MultiTaskBrain(sb.Brain):
     Arguments
     ---------
     hparams : dict
-        ``modules`` (``features``, ``normalization``, ``encoder``, ``weighting``), ``tasks`` (name -> Task),
+        ``modules`` (``features``, ``normalization``, ``encoder``, ``weighting``), ``tasks`` (name -> Task, or None: left out),
         ``augmentation`` (a policy or None), ``opt_class``, ``lr_curve``, ``number_of_epochs``, ``main_task``,
         ``choose_epoch_by`` (a column of the history; higher is better, or lower with a minus before it), ``train_log``.
     run_opts : dict or RunOptions
@@ -41,7 +42,7 @@ class MultiTaskBrain(sb.Brain):
     """
 
     def __init__(self, hparams, run_opts=None, checkpointer=None, feature_cache=None):
-        self.tasks = hparams["tasks"]
+        self.tasks = {name: task for name, task in hparams["tasks"].items() if task is not None}
         self.untouched = AugmentationPolicy({})
         self.policy = hparams["augmentation"] or self.untouched
         _check_tasks(self.tasks, hparams["main_task"], {*hparams["targets"], *CLEAN_OR_SEEN, *self.policy.provides})
@@ -73,19 +74,29 @@ class MultiTaskBrain(sb.Brain):
         """Features, shared frames, and every task's predictions and loss terms on a batch."""
         with torch.autocast(self.device_type, enabled=False):  # power spectra do not fit into 16 bits
             features, lengths, targets = self._front_end(batch.to(self.device), stage)
-        layers = self.modules.encoder(features, lengths)
-        outputs = {}
+            inputs = [(features, lengths)]
+            if any(task.compares_views for task in self.tasks.values()):
+                inputs.append(self._front_end(batch, sb.Stage.VALID)[:2])
+        # both views in one call: distributed training allows no second one in a step
+        layers = self.modules.encoder(*(stack_rows(*inputs) if len(inputs) > 1 else inputs[0]))
+        outputs, n = {}, len(features)
         for name, task in self.tasks.items():
             # without the policy nobody provides its target: such a task has nothing to say then
             if task.target in targets:
-                predictions, terms = self.modules[f"task_{name}"](*layers[task.layer], targets[task.target])
-                outputs[name] = (predictions, terms, targets[task.target])
+                frames, lengths = layers[task.layer]
+                views = ((frames[n:], lengths[n:]), targets[SOURCES]) if task.compares_views else ()
+                target = targets[task.target]
+                predictions, terms = self.modules[f"task_{name}"](frames[:n], lengths[:n], target, *views)
+                outputs[name] = (predictions, terms, target)
         return outputs
 
     def _front_end(self, batch, stage):
         """Normalised features [batch, frames, dim], relative lengths [batch] and all targets of a batch."""
         wavs, lengths = batch.wav
-        targets = {name: batch[name].clone() for name in self.hparams.targets}
+        every = {name: batch[name].clone() for name in self.hparams.targets}
+        # the policy changes targets as it changes inputs; of these it shows whose share each row has
+        targets = {k: t for k, t in every.items() if getattr(self.hparams.targets[k], "mixable", True)}
+        targets[SOURCES] = torch.eye(len(wavs), device=wavs.device)
         policy = self.policy if stage == sb.Stage.TRAIN else self.untouched
         draw = policy.draw(len(wavs))
 
@@ -101,6 +112,10 @@ class MultiTaskBrain(sb.Brain):
         clean, lengths, happened = self.feature_cache(keys, features_of)
         types = torch.where(happened, draw.types, 0)  # "none" where a waveform effect left its row as it was
         seen, lengths, targets, draw = policy.apply("features", replace(draw, types=types), clean, lengths, targets)
+        mixed = targets[SOURCES].amax(1) < 1
+        for name in every.keys() - targets.keys():
+            targets[name] = every[name]
+            targets[name][mixed] = torch.nan
         normalize = self.modules.normalization
         seen = normalize(seen, lengths)
         wanted = {task.target for task in self.tasks.values()}

@@ -1,7 +1,7 @@
 """The contracts: what each kind of plugin is given and what it returns.
 
 A plugin need not inherit from these; it has to behave like them, and ``mtlaug_sb.testing.check_plugin`` tells whether it
-does. Everything but corpora is an ``nn.Module``. Shapes: wavs [batch, time]; features [batch, frames, dim];
+does. Everything but corpora, targets and metrics is an ``nn.Module``. Shapes: wavs [batch, time]; features [batch, frames, dim];
 frames (the encoder's output) [batch, frames, dim]; lengths [batch], relative, in (0, 1]; targets [batch, ...], float,
 missing is NaN.
 """
@@ -90,7 +90,12 @@ class Head(Protocol):
 
 
 class Loss(Protocol):
-    """``reads`` names the prediction of the head that the loss looks at."""
+    """``reads`` names the prediction of the head that the loss looks at.
+
+    A loss with a method ``as_target(prediction)`` compares two views: it is given, in place of the task's target, what that
+    method makes of the same head's prediction on the utterances without augmentation (no gradient flows there), and of all
+    rows, labelled or not. The prediction must have one shape whatever the number of frames.
+    """
 
     reads: str
 
@@ -103,6 +108,22 @@ class Weighting(Protocol):
 
     def forward(self, objectives: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
         """The loss to be minimised, from {task: scalar} and {task: the weight that its YAML block asks for}."""
+
+
+class Target(Protocol):
+    """Makes a tensor of a manifest's record. No ``nn.Module``.
+
+    ``size``: of its first dimension. ``mixable`` (True where not said): whether a weighted mean of two targets is one;
+    where it is not, rows that mixup mixed count as unlabelled.
+    """
+
+    size: int
+
+    def learn(self, records: Iterable[dict]) -> None:
+        """Take what is needed of all training records, once, before the first call. Raises ValueError if they do not fit."""
+
+    def __call__(self, record: dict) -> Tensor:
+        """The target, float, always of one shape; NaN where the record lacks the label."""
 
 
 class Metric(Protocol):

@@ -31,6 +31,13 @@ def trim(frames, lengths):
     return frames[:, :size], steps / size
 
 
+def stack_rows(*sequences):
+    """Several (frames [batch, frames, ...], relative lengths [batch]) as one, padded with zeros to the longest."""
+    size = max(frames.shape[1] for frames, _ in sequences)
+    rows = torch.cat([torch.cat([f, f.new_zeros(len(f), size - f.shape[1], *f.shape[2:])], dim=1) for f, _ in sequences])
+    return rows, torch.cat([absolute_lengths(lengths, f.shape[1]) for f, lengths in sequences]) / size
+
+
 def strided_lengths(lengths, size, stride):
     """Relative lengths after a layer that keeps every ``stride``-th step: ceil(n / stride) of ceil(size / stride)."""
     kept = -(-absolute_lengths(lengths, size) // stride)

@@ -1,5 +1,6 @@
 """A task: what is to be predicted from the shared frames, and what counts as wrong."""
 
+import torch
 from torch import nn
 
 from mtlaug_sb.masking import labelled_rows
@@ -47,7 +48,12 @@ class Task(nn.Module):
         self.schedule = schedule or (lambda progress: 1.0)
         self.metrics = list(metrics)
 
-    def forward(self, frames, lengths, targets):
+    @property
+    def compares_views(self):
+        """Whether a loss takes its target from the clean view (see ``interfaces.Loss``)."""
+        return any(hasattr(loss, "as_target") for loss in self.losses.values())
+
+    def forward(self, frames, lengths, targets, clean=None, sources=None):
         """Predictions by name, and the mean of every loss over the labelled rows.
 
         Arguments
@@ -58,6 +64,10 @@ class Task(nn.Module):
             Relative, [batch].
         targets : torch.Tensor
             [batch, ...]; missing is NaN.
+        clean : tuple or None
+            Frames and lengths of the same utterances without augmentation, where a loss compares views.
+        sources : torch.Tensor or None
+            [batch, batch]: the share of each utterance in each row, which mixing makes.
 
         Returns
         -------
@@ -69,10 +79,16 @@ class Task(nn.Module):
         predictions = self.head(frames, lengths)
         rows = labelled_rows(targets)
         rows = slice(None) if rows.all() else rows  # spares copies
+        with torch.no_grad():
+            reference = self.head(*clean) if clean is not None else None
         terms = {}
         for name, loss in self.losses.items():
             read = self._read(predictions, loss, name)
-            values = loss(read[rows].float(), targets[rows], lengths[rows])
+            if not hasattr(loss, "as_target"):
+                values = loss(read[rows].float(), targets[rows], lengths[rows])
+            else:  # of every row, labelled or not: what the head says of the clean view, mixed as the inputs were
+                goal = loss.as_target(reference[loss.reads].float())
+                values = loss(read.float(), (sources @ goal.flatten(1)).view_as(goal), lengths)
             # the sum of no value is zero and keeps the graph: distributed training waits for this head's gradient
             terms[name] = values.mean() if len(values) else values.sum()
         return predictions, terms
