@@ -1,0 +1,80 @@
+"""Reverberation as an augmentation: SpeechBrain's AddReverb behind the contract."""
+
+import pathlib
+
+import torch
+from speechbrain.augment.time_domain import AddReverb
+from torch import nn
+
+from mtlaug_sb import make, register
+from mtlaug_sb.dataio.audio import AudioReader
+from mtlaug_sb.masking import absolute_lengths
+
+
+@register("augmentation", "reverb")
+class Reverb(nn.Module):
+    """Put each utterance into a room of its own.
+
+    Arguments
+    ---------
+    folder : str or None
+        Audio files of room impulse responses; one is drawn for each utterance. None makes a direct sound and a tail of noise
+        that decays exponentially (Polack 1988).
+    rt60_low, rt60_high : float
+        Bounds of the reverberation time of such a tail, in s: its level falls by 60 dB.
+    direct_db : float
+        Energy of the direct sound relative to the tail, in dB.
+    sample_rate : int
+        Hz; responses of another rate are resampled.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no audio file below the folder.
+    """
+
+    domain = "waveform"
+
+    def __init__(self, folder=None, rt60_low=0.2, rt60_high=0.8, direct_db=3.0, sample_rate=16000):
+        super().__init__()
+        responses = []
+        if folder is not None:
+            if not pathlib.Path(folder).is_dir():
+                raise FileNotFoundError(f"no folder of room responses '{folder}'")
+            read = AudioReader(sample_rate)
+            responses = [read(u.path) for u in make("corpus/folder").read(folder)]
+            if not responses:
+                raise FileNotFoundError(f"no audio file below the folder of room responses '{folder}'")
+        self.add = _AddRoom(responses, (rt60_low, rt60_high), direct_db, sample_rate)
+
+    def forward(self, inputs, lengths, targets, generator):
+        """inputs: wavs [batch, time]."""
+        self.add.generator = generator
+        wavs = torch.zeros_like(inputs)
+        for row, wav, n in zip(wavs, inputs, absolute_lengths(lengths, inputs.shape[1]).tolist(), strict=True):
+            row[:n] = self.add(wav[None, :n])[0]  # alone: SpeechBrain has one room for a whole batch
+        return wavs, lengths, targets
+
+
+class _AddRoom(AddReverb):
+    """AddReverb with responses in memory, or made, and the policy's generator in place of a data loader."""
+
+    def __init__(self, responses, rt60, direct_db, sample_rate):
+        super().__init__(csv_file="in memory")
+        self.responses, self.rt60, self.direct_db, self.sample_rate = responses, rt60, direct_db, sample_rate
+
+    def _load_rir(self, waveforms):
+        """A response [1, time, 1]."""
+        if self.responses:
+            response = self.responses[int(torch.randint(len(self.responses), (1,), generator=self.generator))]
+        else:
+            response = self._make()
+        return response.view(1, -1, 1).to(waveforms)
+
+    def _make(self):
+        low, high = self.rt60
+        rt60 = low + (high - low) * float(torch.rand(1, generator=self.generator))
+        time = torch.arange(round(rt60 * self.sample_rate)) / self.sample_rate
+        tail = torch.randn(len(time), generator=self.generator) * 10 ** (-3 * time / rt60)
+        direct = tail.square().sum().sqrt() * 10 ** (self.direct_db / 20)
+        return torch.cat([direct.view(1), tail])
