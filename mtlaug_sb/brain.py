@@ -25,7 +25,7 @@ class MultiTaskBrain(sb.Brain):
     Arguments
     ---------
     hparams : dict
-        ``modules`` (``features``, ``normalization``, ``encoder``, ``weighting``), ``tasks`` (name -> Task, or None: left out),
+        ``modules`` (``features``, ``normalization``, ``encoder``, ``weighting``), ``tasks`` (name -> Task, or None),
         ``augmentation`` (a policy or None), ``opt_class``, ``lr_curve``, ``number_of_epochs``, ``main_task``,
         ``choose_epoch_by`` (a column of the history; higher is better, or lower with a minus before it), ``train_log``.
     run_opts : dict or RunOptions

@@ -1,9 +1,9 @@
 """The contracts: what each kind of plugin is given and what it returns.
 
 A plugin need not inherit from these; it has to behave like them, and ``mtlaug_sb.testing.check_plugin`` tells whether it
-does. Everything but corpora, targets and metrics is an ``nn.Module``. Shapes: wavs [batch, time]; features [batch, frames, dim];
-frames (the encoder's output) [batch, frames, dim]; lengths [batch], relative, in (0, 1]; targets [batch, ...], float,
-missing is NaN.
+does. Everything but corpora, targets and metrics is an ``nn.Module``. Shapes: wavs [batch, time]; features
+[batch, frames, dim]; frames (the encoder's output) [batch, frames, dim]; lengths [batch], relative, in (0, 1]; targets
+[batch, ...], float, missing is NaN.
 """
 
 from collections.abc import Iterable

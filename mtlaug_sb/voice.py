@@ -130,7 +130,7 @@ def spell(syllables):
     text, last = "", syllables[0]
     for s in syllables:
         text += " " if s.start > last.end else ""
-        text += "p t k s sh m n l".split()[CONSONANTS.index(s.consonant)] + "aeiou"[VOWELS.index(s.vowel)]
+        text += ["p", "t", "k", "s", "sh", "m", "n", "l"][CONSONANTS.index(s.consonant)] + "aeiou"[VOWELS.index(s.vowel)]
         last = s
     return text
 

@@ -8,7 +8,6 @@ from torch import nn
 
 from mtlaug_sb import make, register
 from mtlaug_sb.dataio.audio import AudioReader
-from mtlaug_sb.masking import absolute_lengths, valid_mask
 
 
 @register("augmentation", "noise")

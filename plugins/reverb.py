@@ -52,7 +52,8 @@ class Reverb(nn.Module):
         self.add.generator = generator
         wavs = torch.zeros_like(inputs)
         for row, wav, n in zip(wavs, inputs, absolute_lengths(lengths, inputs.shape[1]).tolist(), strict=True):
-            row[:n] = self.add(wav[None, :n])[0]  # alone: SpeechBrain has one room for a whole batch
+            # alone, as SpeechBrain has one room for a whole batch; with room for the tail, as its convolution is circular
+            row[:n] = self.add(nn.functional.pad(wav[None, :n], (0, self.add.tail)))[0, :n]
         return wavs, lengths, targets
 
 
@@ -62,6 +63,7 @@ class _AddRoom(AddReverb):
     def __init__(self, responses, rt60, direct_db, sample_rate):
         super().__init__(csv_file="in memory")
         self.responses, self.rt60, self.direct_db, self.sample_rate = responses, rt60, direct_db, sample_rate
+        self.tail = max(map(len, responses), default=round(rt60[1] * sample_rate) + 1)  # samples of the longest
 
     def _load_rir(self, waveforms):
         """A response [1, time, 1]."""

@@ -1,4 +1,4 @@
-"""What is said, as an auxiliary task on speech without emotion labels: CTC (Graves et al. 2006) over SentencePiece pieces."""
+"""What is said, as a task on speech without emotion labels: CTC (Graves et al. 2006) over SentencePiece pieces."""
 
 import json
 import logging
