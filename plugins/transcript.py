@@ -4,6 +4,7 @@ import json
 import logging
 import pathlib
 
+import sentencepiece
 import torch
 from speechbrain.tokenizers.SentencePiece import SentencePiece
 from torch import nn
@@ -67,6 +68,7 @@ class Pieces:
         self.folder.mkdir(parents=True, exist_ok=True)
         table = self.folder / f"{self.label}.json"
         table.write_text(json.dumps({str(i): {self.label: text} for i, text in enumerate(texts)}), encoding="utf-8")
+        sentencepiece.set_min_log_level(2)  # it tells every step of its training
         try:
             self.pieces = SentencePiece(
                 str(self.folder), self.vocab_size, str(table), self.label, "bpe", annotation_format="json"

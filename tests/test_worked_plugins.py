@@ -268,7 +268,7 @@ def test_worked_yamls_on_real_speech(train, real_data, tmp_path, yaml, corpus, m
     more = [m.format(data=real_data) for m in more]
     more += [f"--unlabelled_folder={real_data / 'librispeech'}"] if LIBRI in more else []
     data = [f"--data_folder={tmp_path / 'few'}", f"--corpus={corpus}", "--corpus_options={}"]
-    train(f"hparams/{yaml}.yaml", *data, *more, "--number_of_epochs=1", "--batches={batch_size: 32}")
+    train(f"hparams/{yaml}.yaml", *data, *more, "--number_of_epochs=1", "--batches={batch_size: 32, unlabelled_ratio: 0.25}")
     log = (tmp_path / "run" / "train_log.csv").read_text().splitlines()
     values = dict(zip(log[0].split(","), log[-1].split(","), strict=True))
     assert float(values[column]) >= -1
