@@ -26,7 +26,7 @@ FLOORS = {
     4: ["brain", "dataio", "evaluation"],
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
-BESIDE = {"dataio", "evaluation"}  # packages whose files may import one another
+BESIDE = {"dataio", "evaluation", "testing"}  # packages whose files may import one another
 
 
 def modules():
