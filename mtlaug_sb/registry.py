@@ -8,8 +8,12 @@ written down as plain data can only name registered plugins.
 import difflib
 import functools
 import importlib
-import inspect
 import pkgutil
+import re
+
+from mtlaug_sb.plugin_arguments import bind, describe, naming, rebuilt, remembering  # noqa: F401
+from mtlaug_sb.plugin_packages import load_packages, not_loaded
+from mtlaug_sb.plugin_places import loaded_again, place_of_caller
 
 # kind -> the package that holds its built-in members, one file each
 KINDS = {
@@ -24,6 +28,7 @@ KINDS = {
     "metric": "metrics",
 }
 _plugins = {}
+_places = {}
 
 
 def register(kind, name):
@@ -32,32 +37,39 @@ def register(kind, name):
     Raises
     ------
     ValueError
-        For an unknown kind, or when another class has the name already (both places are named).
+        For an unknown kind, an unusable name, or when another class has the name already (both places are named).
+    TypeError
+        If what is decorated is not a class.
     """
     if kind not in KINDS:
         raise ValueError(f"unknown kind of plugin '{kind}'; the kinds are {', '.join(KINDS)}")
+    if not (isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_-]+", name)):
+        raise ValueError(f"a plugin's name is made of letters, digits, _ and -; '{name}' ({kind}) is not")
+    here = place_of_caller(1)
 
     def decorate(cls):
+        if not isinstance(cls, type):
+            raise TypeError(f"{kind}/{name}: @register stands over a class, got {cls!r}")
         other = _plugins.get((kind, name))
-        if other is not None and _place(other) != _place(cls):
-            raise ValueError(f"two plugins are called {kind}/{name}: {_place(other)} and {_place(cls)}; rename one")
+        if other is not None and not loaded_again(other, _places[kind, name], cls, here):
+            raise ValueError(f"two plugins are called {kind}/{name}: {_places[kind, name]} and {here}; rename one")
         cls.plugin = f"{kind}/{name}"
-        cls.__init__ = _remembering(cls.__init__)
-        _plugins[kind, name] = cls
+        cls.__init__ = remembering(cls.__init__)
+        _plugins[kind, name], _places[kind, name] = cls, here
         return cls
 
     return decorate
 
 
 def make(plugin, **arguments):
-    """An instance of the plugin ``"kind/name"``, made with the arguments.
+    """An instance of the plugin ``"kind/name"``, made with the arguments; those that ``describe`` wrote are made first.
 
     Raises
     ------
     ValueError
-        If no such plugin is registered (the nearest names are given).
+        If no such plugin is registered; the nearest names are given.
     TypeError
-        If the arguments do not fit (the plugin and its signature are given).
+        If the arguments do not fit; the nearest one and the signature are given.
 
     Example
     -------
@@ -65,58 +77,39 @@ def make(plugin, **arguments):
     'weighting/fixed'
     """
     cls = find(plugin)
-    try:
-        inspect.signature(cls).bind(**arguments)
-    except TypeError as error:
-        raise TypeError(f"{plugin}: {error}; it is made with {plugin}{inspect.signature(cls)}") from None
-    return cls(**arguments)
+    positional, named = bind(cls, {k: rebuilt(v, make) for k, v in arguments.items()})
+    with naming(plugin):
+        return cls(*positional, **named)
 
 
 def find(plugin):
     """The class registered as ``"kind/name"``."""
-    kind, _, name = plugin.partition("/")
+    kind, _, name = str(plugin).partition("/")
     members = plugins()
     if (kind, name) in members:
         return members[kind, name]
-    known = [f"{k}/{n}" for k, n in members]
-    of_kind = [p for p in known if p.startswith(f"{kind}/")] or known
-    near = difflib.get_close_matches(plugin, known, n=3)
+    known = ["/".join(member) for member in members]
+    listed = ", ".join([p for p in known if p.startswith(f"{kind}/")] or known)
+    near = [p for p in known if p.endswith(f"/{name or kind}")] or difflib.get_close_matches(str(plugin), known, n=3)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
-    raise ValueError(f"no plugin is called '{plugin}'; {hint}known: {', '.join(of_kind)}")
+    broken = "".join(f"; not loaded: {package}: {error}" for package, error in not_loaded().items())
+    raise ValueError(f"no plugin is called '{plugin}'; {hint}known: {listed}{broken}")
 
 
 def plugins():
-    """All registered plugins, {(kind, name): class}, the built-in ones among them."""
+    """All registered plugins, {(kind, name): class}: the built-in ones and those of installed packages among them."""
     for package in KINDS.values():
         _import_members(f"mtlaug_sb.{package}")
+    load_packages()
     return dict(_plugins)
 
 
-def describe(instance):
-    """A registered object as plain data: ``{"plugin": "kind/name", argument: value, ...}``."""
-    arguments = {k: describe(v) if hasattr(v, "plugin_arguments") else v for k, v in instance.plugin_arguments.items()}
-    return {"plugin": instance.plugin, **arguments}
+def place(cls):
+    """Where a plugin was registered, a ``plugin_places.Place``."""
+    return _places[tuple(cls.plugin.split("/"))]
 
 
 @functools.cache
 def _import_members(package):
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
         importlib.import_module(f"{package}.{module.name}")
-
-
-def _remembering(init):
-    """``init``, storing the arguments it was given as ``plugin_arguments``."""
-    signature = inspect.signature(init)
-
-    @functools.wraps(init)
-    def remembering(self, *args, **kwargs):
-        init(self, *args, **kwargs)
-        bound = signature.bind(self, *args, **kwargs).arguments
-        # after init: nn.Module accepts no attribute before its own __init__ has run
-        object.__setattr__(self, "plugin_arguments", dict(list(bound.items())[1:]))
-
-    return remembering
-
-
-def _place(cls):
-    return f"{inspect.getsourcefile(cls)} ({cls.__qualname__})"

@@ -8,14 +8,26 @@ import pytest
 PACKAGE = pathlib.Path(__file__).parents[1] / "mtlaug_sb"
 # floor -> modules (or packages) on it; a module imports lower floors, and its own only where that is said
 FLOORS = {
-    0: ["registry", "masking", "averages", "atomic", "processes", "schedule", "voice", "plugin_files", "experiment"],
-    1: ["interfaces", "attention", "frame_batch_norm", "normalization", "feature_cache", "testing"],
-    2: ["corpora", "augment", "features", "encoders", "heads", "losses", "weighting", "metrics", "targets"],
+    0: [
+        "masking",
+        "averages",
+        "atomic",
+        "processes",
+        "schedule",
+        "voice",
+        "experiment",
+        "plugin_files",
+        "plugin_arguments",
+        "plugin_packages",
+        "plugin_places",
+    ],
+    1: ["registry", "interfaces", "attention", "frame_batch_norm", "normalization", "feature_cache"],
+    2: ["testing", "corpora", "augment", "features", "encoders", "heads", "losses", "weighting", "metrics", "targets"],
     3: ["task", "policy", "history", "options"],
     4: ["brain", "dataio", "evaluation"],
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
-BESIDE = {"dataio", "evaluation"}  # packages whose files may import one another
+BESIDE = {"dataio", "evaluation", "testing"}  # packages whose files may import one another
 
 
 def modules():

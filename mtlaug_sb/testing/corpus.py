@@ -1,0 +1,58 @@
+"""Checks of corpora. One with a static method ``example_folder(folder)``, which writes a few files, is read as well."""
+
+import pathlib
+import tempfile
+
+from mtlaug_sb.testing.contract import expect, shape
+from mtlaug_sb.testing.examples import make_example
+
+
+def check_missing_folder(cls):
+    """A folder that is not there gives no utterances, or a FileNotFoundError: nothing else."""
+    corpus = make_example(cls)
+    if hasattr(cls, "default_folder"):  # it makes its folder itself
+        return
+    try:
+        utterances = list(corpus.read("/nowhere/at/all"))
+    except FileNotFoundError:
+        return
+    expect(not utterances, "finds utterances in a folder that is not there, /nowhere/at/all")
+
+
+def check_utterances(cls):
+    """Its example folder gives utterances with unique ids, files that exist and known labels only, in the same order."""
+    if not hasattr(cls, "example_folder"):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        cls.example_folder(folder)
+        utterances = list(make_example(cls).read(folder))
+        expect(utterances, "finds no utterance in what example_folder wrote")
+        for utterance in utterances:
+            lacking = [name for name in ("id", "path", "speaker", "labels") if not hasattr(utterance, name)]
+            expect(not lacking, f"must give mtlaug_sb.interfaces.Utterance, got {shape(utterance)} without {lacking}")
+            _expect_plain(utterance)
+        ids = [utterance.id for utterance in utterances]
+        twice = sorted({i for i in ids if ids.count(i) > 1})
+        expect(not twice, f"gives several utterances one id: {twice}; ids must be unique, results are joined by them")
+        again = [utterance.id for utterance in make_example(cls).read(folder)]
+        expect(again == ids, "gives another order at the second reading; sort the files, sorted(folder.rglob('*.wav'))")
+
+
+def _expect_plain(utterance):
+    expect(isinstance(utterance.id, str) and utterance.id, f"an id must be text, got {utterance.id!r}")
+    expect(isinstance(utterance.path, str), f"a path must be text, str(path), got {utterance.path!r}")
+    expect(pathlib.Path(utterance.path).is_file(), f"gives a path where no file is: {utterance.path}")
+    speaker = utterance.speaker
+    expect(
+        speaker is None or isinstance(speaker, str), f"a speaker must be text, or None where it is unknown, got {speaker!r}"
+    )
+    for name, value in utterance.labels.items():
+        numbers = isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in value)
+        expect(
+            isinstance(value, str | int | float) or numbers,
+            f"label '{name}' must be text, a number or a list of numbers, got {value!r}; "
+            f"leave a label out where it is unknown",
+        )
+
+
+CORPUS = [check_missing_folder, check_utterances]
