@@ -30,7 +30,8 @@ def make_example(cls):
     ContractError
         If an argument has neither a default nor a usual name.
     """
-    arguments = dict(getattr(cls, "example", {}))
+    example = getattr(cls, "example", {})
+    arguments = dict(example() if callable(example) else example)
     for name, parameter in inspect.signature(cls).parameters.items():
         optional = parameter.default is not parameter.empty or parameter.kind in (
             parameter.VAR_POSITIONAL,
@@ -92,7 +93,8 @@ def _close(a, b):
 def _sequence_case(cls):
     """Instance, inputs and lengths for kinds that map a sequence to a sequence."""
     instance = make_example(cls).eval()
-    return instance, *(_wavs(cls) if cls.plugin.startswith("features/") else _frames(cls))
+    dim = getattr(instance, "input_size", 8)  # of an encoder that has no argument of that name
+    return instance, *(_wavs(cls) if cls.plugin.startswith("features/") else _frames(cls, dim=dim))
 
 
 def _layers(instance, inputs, lengths):
