@@ -240,6 +240,8 @@ class MultiTaskBrain(sb.Brain):
         metrics = {f"{n}/{k}": v for n, task in self.tasks.items() for k, v in task.compute_metrics().items()}
         figures = self.history.running.compute() | metrics
         if stage == sb.Stage.TRAIN:
+            for module in self.hparams.modules.values():  # those given: a distributed wrapper hides their methods
+                getattr(module, "end_epoch", lambda: None)()
             self.train_figures = figures | {"skipped_steps": self.history.skipped_steps}
             self.history.skipped_steps = 0
             return

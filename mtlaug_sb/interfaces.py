@@ -104,10 +104,18 @@ class Loss(Protocol):
 
 
 class Weighting(Protocol):
-    """Makes one scalar of the tasks' objectives."""
+    """Makes one scalar of the tasks' objectives.
+
+    What it learns or remembers belongs into parameters and buffers, which are in the checkpoint. It may have a method
+    ``end_epoch()``, which is called after every epoch of training (as that of any of the YAML's ``modules`` is).
+    """
 
     def forward(self, objectives: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
-        """The loss to be minimised, from {task: scalar} and {task: the weight that its YAML block asks for}."""
+        """The loss to be minimised, from {task: scalar} and {task: the weight that its YAML block asks for}.
+
+        Tasks whose target is absent are left out of both, as one of the augmentation type is in evaluation; an objective
+        is exactly zero, with a graph, where the batch has no labelled row. Every task that is there gets its gradient.
+        """
 
 
 class Target(Protocol):

@@ -11,9 +11,10 @@ from torch import nn
 from mtlaug_sb import plugins, register
 from mtlaug_sb.interfaces import Utterance
 from mtlaug_sb.masking import valid_mask
-from mtlaug_sb.metrics import Classification
+from mtlaug_sb.metrics.classification import Classification
 from mtlaug_sb.registry import KINDS, _plugins
-from mtlaug_sb.targets import Categories, Numbers
+from mtlaug_sb.targets.categories import Categories
+from mtlaug_sb.targets.numbers import Numbers
 from mtlaug_sb.testing import CHECKS, ContractError, check_plugin, make_example, run_checks
 
 

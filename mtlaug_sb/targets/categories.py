@@ -28,6 +28,8 @@ class Categories:
     tensor([nan, nan])
     """
 
+    example = {"names": ["anger", "sadness"]}
+
     def __init__(self, label, names=None, size=None, per_corpus=False):
         if (names is None) == (size is None):
             raise ValueError(f"target '{label}' needs either the names of its classes or, to learn them, their number")

@@ -18,8 +18,13 @@ def check_one_value_per_utterance(cls):
 
 
 def check_own_value(cls):
-    """In evaluation, an utterance's value does not depend on its neighbours in the batch, nor on padding."""
+    """In evaluation, an utterance's value does not depend on its neighbours in the batch, nor on padding.
+
+    A loss that is by nature one of the whole batch, such as a correlation, says so: ``over_batch = True``.
+    """
     loss, predictions, targets, lengths = _case(cls)
+    if getattr(cls, "over_batch", False):
+        return
     values = _values(loss, predictions, targets, lengths)
     for i in range(len(predictions)):
         alone = _values(loss, predictions[i : i + 1], targets[i : i + 1], lengths[i : i + 1])
