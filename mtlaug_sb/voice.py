@@ -10,7 +10,7 @@ from collections import namedtuple
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import lfilter
+import scipy  # its parts are imported when they are first used
 
 SAMPLE_RATE = 16000
 EMOTIONS = ("anger", "happiness", "neutral", "sadness")
@@ -112,7 +112,7 @@ def synthesise(voice, emotion, rng):
     speech = vocal_tract(source * gain, formants * voice.formant_scale * 2**delivery.formants)
     speech /= rms(speech[gain > 0.5])
     add_bursts(speech, syllables, voice.formant_scale, rng)
-    room = lfilter([1], [1, -0.9], rng.normal(size=len(speech)))
+    room = scipy.signal.lfilter([1], [1, -0.9], rng.normal(size=len(speech)))
     room *= decibels(rng.uniform(-70, -62)) / rms(room)
     audio = decibels(voice.level + delivery.level) * speech + room
     # Turning the rare overload down keeps its spectrum; clipping it would sound like anger.
@@ -192,7 +192,7 @@ def glottal_source(pitch, voice, delivery, rng):
     pulses = np.bincount(left.astype(int), heights * (1 - share), len(phase))
     pulses += np.bincount(left.astype(int) + 1, heights * share, len(phase))
     corners = np.array([0.6 * voice.pitch, 0.6 * voice.pitch, 2400 * 2**delivery.tilt])  # Hz
-    pulses = lfilter([1, -1], np.poly(np.exp(-2 * np.pi * corners / SAMPLE_RATE)), pulses)
+    pulses = scipy.signal.lfilter([1, -1], np.poly(np.exp(-2 * np.pi * corners / SAMPLE_RATE)), pulses)
     breath = decibels(voice.breathiness + delivery.breath) * rng.normal(size=len(phase))
     return pulses / rms(pulses) + breath
 
@@ -205,7 +205,7 @@ def vocal_tract(source, formants):
     output, state = np.empty_like(source), np.zeros(2 * len(BANDWIDTHS))
     for block, denominator in enumerate(cascade):
         here = slice(block * BLOCK, (block + 1) * BLOCK)
-        output[here], state = lfilter([denominator.sum()], denominator, source[here], zi=state)
+        output[here], state = scipy.signal.lfilter([denominator.sum()], denominator, source[here], zi=state)
     return output
 
 
@@ -223,7 +223,7 @@ def add_bursts(speech, syllables, formant_scale, rng):
         here = slice(int(start * SAMPLE_RATE), int(onset * SAMPLE_RATE))
         centre = min(consonant.noise_centre * formant_scale, 7000.0)
         noise = rng.normal(size=here.stop - here.start)
-        noise = lfilter([1], resonator(centre, 0.4 * centre), noise) * np.hanning(len(noise)) ** 0.5
+        noise = scipy.signal.lfilter([1], resonator(centre, 0.4 * centre), noise) * np.hanning(len(noise)) ** 0.5
         speech[here] += decibels(consonant.noise_level) * noise / rms(noise)
 
 

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from mtlaug_sb.corpora.synthetic import Synthetic
+from mtlaug_sb.registry import KINDS, _plugins
+from mtlaug_sb.testing import CHECKS
 
 ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "recipes"))
@@ -36,6 +38,20 @@ def pytest_collection_modifyitems(items):
 def _one_thread():
     # a run is the same to the bit with the same number of threads only; a grid may have set another
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    """What a test registers, or loads from files, is gone afterwards; every kind that has checks is there."""
+    plugins, modules = dict(_plugins), set(sys.modules)
+    for kind in CHECKS.keys() - KINDS.keys():
+        monkeypatch.setitem(KINDS, kind, "augment")
+    yield
+    _plugins.clear()
+    _plugins.update(plugins)
+    for name in set(sys.modules) - modules:
+        if name.startswith("mtlaug_sb_plugin_"):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

@@ -23,11 +23,11 @@ FLOORS = {
     ],
     1: ["registry", "interfaces", "attention", "frame_batch_norm", "normalization", "feature_cache"],
     2: ["testing", "corpora", "augment", "features", "encoders", "heads", "losses", "weighting", "metrics", "targets"],
-    3: ["task", "policy", "history", "options"],
+    3: ["task", "policy", "history", "options", "plugin_help"],
     4: ["brain", "dataio", "evaluation"],
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
-BESIDE = {"dataio", "evaluation", "testing"}  # packages whose files may import one another
+BESIDE = {"dataio", "evaluation", "testing", "plugin_help"}  # packages whose files may import one another
 
 
 def modules():

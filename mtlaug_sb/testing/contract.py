@@ -37,9 +37,15 @@ def run_check(check, cls):
         own = [f for f in frames if f.filename == place(cls).file] or frames
         at = f"{own[-1].filename}:{own[-1].lineno}, in {own[-1].name}"
         said = _one_line(f"{type(error).__name__}: {error}")
-        raise ContractError(
-            f"{cls.plugin}: stopped with {said} ({at}) where this was tried: {sentence(check)} (check '{name(check)}')"
-        ) from error
+        raise ContractError(f"{cls.plugin}: stopped with {said} ({at}){_hint(cls)} (check '{name(check)}')") from error
+
+
+def _hint(cls):
+    """What may be wrong where a plugin stops: the checks' inputs are not its own."""
+    kind = cls.plugin.partition("/")[0]
+    if kind not in ("features", "encoder", "head", "augmentation") or hasattr(cls, "example_inputs"):
+        return ""
+    return "; if it needs other inputs than these, give the class a static method example_inputs() -> (inputs, lengths)"
 
 
 def name(check):

@@ -64,10 +64,10 @@ def make_example(cls):
     return make(cls.plugin, **arguments)
 
 
-def example_frames():
-    """Random frames [3, 40, 8], padding zero, with lengths [3] that are exact."""
+def example_frames(dim=8):
+    """Random frames [3, 40, dim], padding zero, with lengths [3] that are exact."""
     # odd lengths: where a layer strides, a relative length that is merely kept is then wrong
-    return _padded(torch.tensor([40, 25, 13]), 8)
+    return _padded(torch.tensor([40, 25, 13]), dim)
 
 
 def example_wavs():

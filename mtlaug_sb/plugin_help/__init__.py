@@ -1,0 +1,1 @@
+"""What recipes/plugin.py tells about plugins, and the first versions of plugins that it writes."""
