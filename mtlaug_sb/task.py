@@ -75,6 +75,11 @@ class Task(nn.Module):
             Name -> tensor [batch, ...].
         terms : dict
             Loss name -> scalar; zero without a labelled row.
+
+        Raises
+        ------
+        ValueError
+            If a loss reads a prediction that the head does not give, or does not fit its shape.
         """
         predictions = self.head(frames, lengths)
         rows = labelled_rows(targets)
@@ -85,10 +90,10 @@ class Task(nn.Module):
         for name, loss in self.losses.items():
             read = self._read(predictions, loss, name)
             if not hasattr(loss, "as_target"):
-                values = loss(read[rows].float(), targets[rows], lengths[rows])
+                values = _evaluate(name, loss, read[rows].float(), targets[rows], lengths[rows])
             else:  # of every row, labelled or not: what the head says of the clean view, mixed as the inputs were
                 goal = loss.as_target(reference[loss.reads].float())
-                values = loss(read.float(), (sources @ goal.flatten(1)).view_as(goal), lengths)
+                values = _evaluate(name, loss, read.float(), (sources @ goal.flatten(1)).view_as(goal), lengths)
             # the sum of no value is zero and keeps the graph: distributed training waits for this head's gradient
             terms[name] = values.mean() if len(values) else values.sum()
         return predictions, terms
@@ -118,3 +123,20 @@ class Task(nn.Module):
                 f"'{name}' reads the prediction '{reader.reads}', and {type(self.head).__name__} gives {list(predictions)}"
             )
         return predictions[reader.reads]
+
+
+def _evaluate(name, loss, predictions, targets, lengths):
+    """One value per utterance; a loss that cannot compare the two is told of with both shapes."""
+    shapes = f"predictions {tuple(predictions.shape)} and targets {tuple(targets.shape)}"
+    try:
+        values = loss(predictions, targets, lengths)
+    except RuntimeError as error:
+        if predictions.shape == targets.shape:
+            raise
+        raise ValueError(f"loss '{name}' does not fit {shapes}: {error}") from error
+    if values.shape != (len(predictions),):
+        raise ValueError(
+            f"loss '{name}' must give one value per utterance, ({len(predictions)},), and gave {tuple(values.shape)} for "
+            f"{shapes}"
+        )
+    return values

@@ -131,8 +131,9 @@ class CTCLoss(nn.Module):
     @staticmethod
     def example_data():
         """Predictions and targets for the contract's check."""
-        scores = torch.randn(3, 12, 5, generator=torch.Generator().manual_seed(0))
-        return scores, torch.tensor([[1.0, 2.0, 3.0], [2.0, 2.0, torch.nan], [4.0, torch.nan, torch.nan]])
+        nan = torch.nan
+        scores = torch.randn(4, 12, 5, generator=torch.Generator().manual_seed(0))
+        return scores, torch.tensor([[1, 2, 3], [2, 2, nan], [4, nan, nan], [3, 1, nan]])
 
     def forward(self, predictions, targets, lengths):
         """predictions [batch, frames, pieces], targets [batch, max_pieces], NaN after the last -> [batch]."""

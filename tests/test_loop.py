@@ -152,7 +152,7 @@ def test_clean_features_are_those_before_masking(tmp_path):
     assert targets["features"][~inside].isnan().all()
 
 
-@pytest.mark.parametrize("yaml", ["hparams/mtl_aug.yaml"])
+@pytest.mark.parametrize("yaml", ["hparams/mtl_aug.yaml", "hparams/mtl_consistency.yaml"])
 def test_two_processes(script, tmp_path, yaml):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     process = script(yaml, "--distributed_backend=gloo", launcher=launcher)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from mtlaug_sb import make
 from mtlaug_sb.averages import Averages
@@ -41,6 +42,37 @@ def test_a_loss_that_reads_what_the_head_does_not_give():
     task = Task("x", make("head/decoder", input_size=4, output_size=3), {"ce": make("loss/cross_entropy")})
     with pytest.raises(ValueError, match=r"'ce' reads the prediction 'logits', and Decoder gives \['features'\]"):
         task(torch.rand(2, 5, 4), torch.ones(2), torch.eye(3)[:2])
+
+
+class Squared(nn.Module):
+    """A loss that looks at no shape."""
+
+    reads = "logits"
+
+    def forward(self, predictions, targets, lengths):
+        return (predictions - targets).square().mean(1)
+
+
+class Broadcast(Squared):
+    def forward(self, predictions, targets, lengths):
+        return (predictions - targets).square()
+
+
+@pytest.mark.parametrize(
+    ("loss", "classes", "says"),
+    [
+        (Squared(), 2, r"'sq' does not fit predictions \(2, 3\) and targets \(2, 2\)"),
+        (
+            Broadcast(),
+            1,
+            r"one value per utterance, \(2,\), and gave \(2, 3\) for predictions \(2, 3\) and targets \(2, 1\)",
+        ),
+    ],
+)
+def test_a_head_that_does_not_fit_its_loss_is_told_of_with_both_shapes(loss, classes, says):
+    task = Task("x", make("head/attentive", input_size=4, n_classes=3), {"sq": loss})
+    with pytest.raises(ValueError, match=says):
+        task(torch.rand(2, 5, 4), torch.ones(2), torch.ones(2, classes))
 
 
 def test_loss_weights_must_name_losses():
