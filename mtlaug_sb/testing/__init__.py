@@ -6,7 +6,7 @@ A plugin is made with its defaults, and with the usual values of ``input_size``,
 ``example``
     A dictionary of arguments, or a static method that returns one (made when needed: a folder with a tiny model, say).
 ``example_inputs()``
-    Features, encoder, head, augmentation: a static method that returns (inputs [batch, time, ...], relative lengths [batch]).
+    Features, encoder, head, augmentation: a static method that returns (inputs [batch, time, ...], lengths [batch]).
 ``example_data()``
     Loss, metric: a static method that returns (predictions, targets), or (predictions, targets, lengths).
 ``example_records()``
