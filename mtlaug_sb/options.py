@@ -9,6 +9,7 @@ from hyperpyyaml import resolve_references
 from speechbrain.utils.run_opts import HELP_TEXTS, RunOptions
 
 from mtlaug_sb.experiment import read_experiment
+from mtlaug_sb.plugin_files import load_plugins
 from mtlaug_sb.registry import find
 
 _RUN_OPTIONS = [*HELP_TEXTS, "jit_module_keys", "compile_module_keys"]
@@ -135,6 +136,7 @@ def _run_option(key, value):
 
 def _set(overrides, hparams, dotted, value):
     *blocks, key = dotted.split(".")
+    _load_plugins(hparams)
     for depth, block in enumerate([*blocks, key]):
         known = [*hparams, *_arguments(hparams)] if isinstance(hparams, dict) else []
         if block not in known:
@@ -146,6 +148,13 @@ def _set(overrides, hparams, dotted, value):
     for block in blocks:
         overrides = overrides.setdefault(block, {})
     overrides[key] = value
+
+
+def _load_plugins(hparams):
+    """Load the plugin files that the YAML loads: the arguments of their classes are keys, too."""
+    for block in hparams.values():
+        if str(getattr(getattr(block, "tag", None), "value", "")) == "!apply:mtlaug_sb.load_plugins":
+            load_plugins(*(path for path in block if isinstance(path, str)))
 
 
 def _arguments(block):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mtlaug_sb.corpora.synthetic import Synthetic
-from mtlaug_sb.registry import KINDS, _plugins
+from mtlaug_sb.registry import KINDS, _plugins, plugins
 from mtlaug_sb.testing import CHECKS
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -43,12 +43,12 @@ def _one_thread():
 @pytest.fixture
 def registry(monkeypatch):
     """What a test registers, or loads from files, is gone afterwards; every kind that has checks is there."""
-    plugins, modules = dict(_plugins), set(sys.modules)
+    before, modules = plugins(), set(sys.modules)  # the built-in ones are among them
     for kind in CHECKS.keys() - KINDS.keys():
         monkeypatch.setitem(KINDS, kind, "augment")
     yield
     _plugins.clear()
-    _plugins.update(plugins)
+    _plugins.update(before)
     for name in set(sys.modules) - modules:
         if name.startswith("mtlaug_sb_plugin_"):
             del sys.modules[name]

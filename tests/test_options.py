@@ -81,3 +81,20 @@ def test_help_lists_keys_of_every_yaml():
         text = help_text(str(path), "usage")
         assert "--test_speaker=" in text
         assert "--device" in text
+
+
+@pytest.mark.usefixtures("registry")
+def test_arguments_of_a_users_plugin_are_keys(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from mtlaug_sb import register\n@register('head', 'own')\nclass Own:\n"
+        "    def __init__(self, size, depth=1):\n        self.size = size\n"
+    )
+    yaml = tmp_path / "own.yaml"
+    yaml.write_text(
+        f"plugins: !apply:mtlaug_sb.load_plugins [{tmp_path / 'own.py'}]\n"
+        "head: !apply:mtlaug_sb.make {plugin: head/own, size: 3}\n"
+    )
+    given = ["--head.size=4", "--head.depth=2"]  # the second is an argument that the YAML leaves at its default
+    assert read_arguments([str(yaml), *given])[2] == {"head": {"size": 4, "depth": 2}}
+    with pytest.raises(ValueError, match=r"no key 'head\.dept' in the YAML; did you mean --head\.depth"):
+        read_arguments([str(yaml), "--head.dept=2"])

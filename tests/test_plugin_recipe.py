@@ -121,8 +121,9 @@ def test_list_says_which_installed_package_a_plugin_is_from_and_which_failed(tmp
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
         (info / "entry_points.txt").write_text(f"[mtlaug_sb.plugins]\npoint = {name}\n")
+    (tmp_path / "taken.py").write_text(GOOD.format(name="center"))
     done = subprocess.run(
-        [sys.executable, "recipes/plugin.py", "list", "loss"],
+        [sys.executable, "recipes/plugin.py", "list", "loss", "--plugins", str(tmp_path / "taken.py")],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}", "OMP_NUM_THREADS": "1", "COLUMNS": "120"},
         capture_output=True,
@@ -131,6 +132,9 @@ def test_list_says_which_installed_package_a_plugin_is_from_and_which_failed(tmp
     )
     assert done.returncode == 0, done.stderr
     assert re.search(r"extra +Squares\. +power=2\.0, \*, floor=1e-08 +package ser_extras 1\.2", done.stdout)
+    # a file that takes a built-in plugin's name is to blame, not the plugin
+    assert re.search(r"center +Pull .* built-in", done.stdout)
+    assert f"Not loaded: {tmp_path / 'taken.py'}: ValueError: two plugins are called loss/center" in done.stderr
     assert "Not loaded: package ser_broken 1.2 (entry point point = ser_broken): ModuleNotFoundError" in done.stderr
 
 

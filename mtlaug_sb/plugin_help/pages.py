@@ -40,7 +40,7 @@ def table(members, width):
         Characters; at least 60.
     """
     rows = [(name, summary(cls), arguments(cls), origin(cls)) for (_, name), cls in sorted(members.items())]
-    names, origins = (min(max(len(row[i]) for row in rows), 24) for i in (0, 3))
+    names, origins = (min(max(len(row[i]) for row in rows), width // 4) for i in (0, 3))
     rest = max(width, 60) - names - origins - 8
     widths = (names, rest - rest // 2, rest // 2, origins)
     lines, last_kind = [], None
