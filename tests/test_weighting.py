@@ -1,7 +1,10 @@
 """Weightings: values worked out by hand, an independent PCGrad, and trainings with each."""
 
 import math
+import os
 import pathlib
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -213,6 +216,43 @@ def test_pcgrad_registers_nothing_twice_and_is_plain_data():
     assert list(weighting.state_dict()) == ["calls"]
     assert describe(weighting)["shared"] == {"plugin": "encoder/cnn", "input_size": 8}
     assert describe(make(**describe(weighting))) == describe(weighting)
+
+
+TWO_PROCESSES = """
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+from mtlaug_sb import make
+
+distributed.init_process_group("gloo")
+torch.manual_seed(3)
+shared, heads = nn.Linear(4, 3), nn.ModuleList(nn.Linear(3, 1) for _ in "abc")
+x, targets = torch.randn(2, 6, 4), torch.randn(2, 3, 6, 1)
+
+def gradients(encode, heads, rank):
+    frames = encode(x[rank])
+    objectives = {str(i): (head(frames) - t).square().mean() for i, (head, t) in enumerate(zip(heads, targets[rank]))}
+    make("weighting/pcgrad", shared=shared)(objectives, dict.fromkeys(objectives, 1.0)).backward()
+    parameters = [*shared.parameters(), *(p for head in heads for p in head.parameters())]
+    found = torch.cat([p.grad.flatten() for p in parameters])
+    for p in parameters:
+        p.grad = None
+    return found
+
+each = [gradients(shared, heads, rank) for rank in (0, 1)]
+wrapped = [DistributedDataParallel(head) for head in heads]
+ours = gradients(DistributedDataParallel(shared), wrapped, distributed.get_rank())
+assert not torch.allclose(each[0], each[1], atol=0.01)
+assert torch.allclose(ours, (each[0] + each[1]) / 2, atol=1e-6), (ours, each)
+"""
+
+
+def test_pcgrad_of_two_processes_is_the_mean_of_each_ones(tmp_path):
+    (tmp_path / "two.py").write_text(TWO_PROCESSES)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(tmp_path / "two.py")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    assert process.returncode == 0, process.stderr
 
 
 # ---------------------------------------------------------------------- in the loop
