@@ -1,7 +1,10 @@
 """Weightings: values worked out by hand, an independent PCGrad, and trainings with each."""
 
 import math
+import os
 import pathlib
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -215,6 +218,43 @@ def test_pcgrad_registers_nothing_twice_and_is_plain_data():
     assert describe(make(**describe(weighting))) == describe(weighting)
 
 
+TWO_PROCESSES = """
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+from mtlaug_sb import make
+
+distributed.init_process_group("gloo")
+torch.manual_seed(3)
+shared, heads = nn.Linear(4, 3), nn.ModuleList(nn.Linear(3, 1) for _ in "abc")
+x, targets = torch.randn(2, 6, 4), torch.randn(2, 3, 6, 1)
+
+def gradients(encode, heads, rank):
+    frames = encode(x[rank])
+    objectives = {str(i): (head(frames) - t).square().mean() for i, (head, t) in enumerate(zip(heads, targets[rank]))}
+    make("weighting/pcgrad", shared=shared)(objectives, dict.fromkeys(objectives, 1.0)).backward()
+    parameters = [*shared.parameters(), *(p for head in heads for p in head.parameters())]
+    found = torch.cat([p.grad.flatten() for p in parameters])
+    for p in parameters:
+        p.grad = None
+    return found
+
+each = [gradients(shared, heads, rank) for rank in (0, 1)]
+wrapped = [DistributedDataParallel(head) for head in heads]
+ours = gradients(DistributedDataParallel(shared), wrapped, distributed.get_rank())
+assert not torch.allclose(each[0], each[1], atol=0.01)
+assert torch.allclose(ours, (each[0] + each[1]) / 2, atol=1e-6), (ours, each)
+"""
+
+
+def test_pcgrad_of_two_processes_is_the_mean_of_each_ones(tmp_path):
+    (tmp_path / "two.py").write_text(TWO_PROCESSES)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(tmp_path / "two.py")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    assert process.returncode == 0, process.stderr
+
+
 # ---------------------------------------------------------------------- in the loop
 
 
@@ -228,20 +268,17 @@ def yaml_with(name, folder):
     return folder / "system.yaml"
 
 
-@pytest.mark.parametrize("name", ["uncertainty", "dwa", "pcgrad"])
-def test_it_trains_from_a_yaml_and_comes_back_from_the_checkpoint(train, tmp_path, name):
-    train(yaml_with(name, tmp_path), "--number_of_epochs=3")
-    (checkpoint,) = (tmp_path / "run" / "save").glob("CKPT*")
+def remembered(folder):
+    """The weighting's part of the kept checkpoint."""
+    (checkpoint,) = (folder / "save").glob("CKPT*")
     state = torch.load(checkpoint / "weighting.ckpt")
-    if name == "uncertainty":
-        assert state["log_variances"].shape == (3,)
-        assert state["log_variances"].all()
-    elif name == "dwa":
-        assert torch.isfinite(state["averages"][0]).all()
-        assert not state["sums"].any()
-    else:
-        assert state["calls"] > 0
-    assert not (set(torch.load(checkpoint / "encoder.ckpt")) & set(state))
+    assert not set(torch.load(checkpoint / "encoder.ckpt")) & set(state)
+    return state
+
+
+def test_uncertainty_is_learned_by_a_recipe(train, tmp_path):
+    train(yaml_with("uncertainty", tmp_path))
+    assert remembered(tmp_path / "run")["log_variances"].all()
 
 
 def test_the_epochs_end_is_told_to_any_module_that_asks(tmp_path):
@@ -272,8 +309,13 @@ def test_interrupted_and_resumed_is_uninterrupted(train, tmp_path, monkeypatch, 
     (whole, *texts), (resumed, *others) = final_state(tmp_path / "whole"), final_state(tmp_path / "stopped")
     assert [k for k in whole if not torch.equal(whole[k], resumed[k])] == []
     assert texts == others
-    remembered = [torch.load(next((tmp_path / f / "save").glob("CKPT*/weighting.ckpt"))) for f in ("whole", "stopped")]
-    assert all(torch.equal(remembered[0][k], remembered[1][k]) for k in remembered[0])
+    state, again = remembered(tmp_path / "whole"), remembered(tmp_path / "stopped")
+    assert all(torch.equal(state[k], again[k]) for k in state)
+    if name == "dwa":
+        assert torch.isfinite(state["averages"][0]).all()
+        assert not state["sums"].any()
+    else:
+        assert state["calls"] > 0
 
 
 # ---------------------------------------------------------------------- schedules

@@ -16,8 +16,8 @@ class ECAPATDNN(nn.Module):
     "ECAPA-TDNN: Emphasized Channel Attention, Propagation and Aggregation in TDNN Based Speaker Verification", Interspeech
     2020. The blocks are SpeechBrain's, with two changes, so that padding is never seen: convolutions see zeros beyond the
     utterance instead of its reflection, and batch normalisation takes its statistics over valid frames and leaves padding
-    zero. Names of the parameters are SpeechBrain's: weights of its ``embedding_model`` load with ``strict=False`` and differ
-    in the first and last frames only.
+    zero. Names of the parameters are SpeechBrain's: weights of its ``embedding_model`` load with ``strict=False``; what they
+    give differs by what is seen at an utterance's two ends.
 
     Arguments
     ---------

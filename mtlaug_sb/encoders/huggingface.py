@@ -25,7 +25,7 @@ class HuggingFace(nn.Module):
     masking and layer drop are off: the augmentation policy says what is masked.
 
     SpeechBrain's wrappers of the same models (``speechbrain.integrations.huggingface``) are not used, as they let padding
-    in (normalisation over it; ``WeightedSSLModel`` without any mask) and ask the hub about a local folder's files.
+    in: ``Wav2Vec2`` normalises each row with it, ``WeightedSSLModel`` has no mask at all.
 
     Arguments
     ---------
