@@ -13,9 +13,10 @@ FLOORS = {
     2: ["corpora", "augment", "features", "encoders", "heads", "losses", "weighting", "metrics", "targets"],
     3: ["task", "policy", "history", "options"],
     4: ["brain", "dataio", "evaluation"],
+    5: ["inference"],
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
-BESIDE = {"dataio", "evaluation"}  # packages whose files may import one another
+BESIDE = {"dataio", "evaluation", "inference"}  # packages whose files may import one another
 
 
 def modules():
