@@ -104,7 +104,7 @@ def output(path):
     """The file to be written; stdout stays open. A file appears when it is whole."""
     if path is not None:
         return WholeFile(path)
-    return open(sys.stdout.fileno(), "w", encoding="utf-8", newline="", closefd=False)  # noqa: SIM115
+    return open(sys.stdout.fileno(), "w", encoding="utf-8", newline="", closefd=False)
 
 
 class WholeFile(io.TextIOWrapper):
@@ -112,7 +112,7 @@ class WholeFile(io.TextIOWrapper):
 
     def __init__(self, path):
         self.path, self.part = path, f"{path}.part"
-        super().__init__(open(self.part, "wb"), encoding="utf-8", newline="")
+        super().__init__(io.FileIO(self.part, "w"), encoding="utf-8", newline="")
 
     def __exit__(self, kind, error, trace):
         self.close()
