@@ -154,12 +154,12 @@ def test_overrides_run_opts_and_savedir(folder, tmp_path, voices):
     assert not any(p.is_symlink() for p in (tmp_path / "copy").iterdir())
     again = EmotionRecognizer.from_hparams(tmp_path / "copy", run_opts={"device": "cpu"})
     assert other.classify_file(voices[0]).score > again.classify_file(voices[0]).score
-    with pytest.raises(ValueError, match="no setting 'temprature'; there are temperature"):
-        EmotionRecognizer.from_hparams(folder, overrides={"temprature": 1.0})
+    with pytest.raises(ValueError, match="no setting 'warmth'; there are temperature"):
+        EmotionRecognizer.from_hparams(folder, overrides={"warmth": 1.0})
     with pytest.raises(ValueError, match="temperature must be a number"):
         EmotionRecognizer.from_hparams(folder, overrides={"temperature": "!apply:os.system [id]"})
-    with pytest.raises(ValueError, match="'device', not presicion"):
-        EmotionRecognizer.from_hparams(folder, run_opts={"presicion": "bf16"})
+    with pytest.raises(ValueError, match="'device', not speed"):
+        EmotionRecognizer.from_hparams(folder, run_opts={"speed": "bf16"})
     with pytest.raises(ValueError, match="device 'nowhere' cannot be used"):
         EmotionRecognizer.from_hparams(folder, run_opts={"device": "nowhere"})
 
