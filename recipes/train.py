@@ -29,6 +29,7 @@ from mtlaug_sb.evaluation.plots import plot_confusion, plot_learning_curves
 from mtlaug_sb.evaluation.results import collect_results
 from mtlaug_sb.experiment import read_experiment
 from mtlaug_sb.feature_cache import FeatureCache
+from mtlaug_sb.inference.training_run import write_model_of_run
 from mtlaug_sb.options import help_text, read_arguments
 from mtlaug_sb.targets.categories import Categories
 
@@ -123,6 +124,8 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
         "tasks": brain.test_figures,
     }
     plot_learning_curves(hparams["train_log"], folder / "learning_curves.png", best["epoch"])
+    valid_loader = brain.make_dataloader(datasets["valid"], sb.Stage.VALID, **{**eval_options, "ckpt_prefix": None})
+    training["calibration"] = write_model_of_run(folder / "model", brain, valid_loader, splits["valid"])
     results = collect_results(folder, hparams, splits, brain.test_rows, training)
     title = f"{folder.name}: UAR {results['test']['UAR']:.3f}"
     plot_confusion(results["confusion"], results["classes"], title, folder / "confusion.png")

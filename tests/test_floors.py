@@ -25,9 +25,10 @@ FLOORS = {
     2: ["testing", "corpora", "augment", "features", "encoders", "heads", "losses", "weighting", "metrics", "targets"],
     3: ["task", "policy", "history", "options", "plugin_help"],
     4: ["brain", "dataio", "evaluation"],
+    5: ["inference"],
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
-BESIDE = {"dataio", "evaluation", "testing", "plugin_help"}  # packages whose files may import one another
+BESIDE = {"dataio", "evaluation", "inference", "testing", "plugin_help"}  # packages whose files may import one another
 
 
 def modules():

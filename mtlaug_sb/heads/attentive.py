@@ -40,7 +40,11 @@ class Attentive(nn.Module):
         pooled, attention = self.pooling(frames, lengths)
         embedding = self.dense(pooled)
         return {
-            "logits": self.output(self.dropout(embedding.relu())),
+            "logits": self.classify(embedding),
             "embedding": embedding,
             "attention": attention,
         }
+
+    def classify(self, embedding):
+        """Logits [batch, classes] of embeddings [batch, dense]."""
+        return self.output(self.dropout(embedding.relu()))

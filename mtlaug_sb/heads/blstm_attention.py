@@ -51,7 +51,11 @@ class BLSTMAttention(nn.Module):
         pooled, attention = self.pooling(states, lengths)
         embedding = self.dense(self.dropout(pooled))
         return {
-            "logits": self.output(self.dropout(embedding.relu())),
+            "logits": self.classify(embedding),
             "embedding": embedding,
             "attention": attention,
         }
+
+    def classify(self, embedding):
+        """Logits [batch, classes] of embeddings [batch, dense]."""
+        return self.output(self.dropout(embedding.relu()))

@@ -1,0 +1,315 @@
+"""A trained model in three lines."""
+
+import os
+import pathlib
+
+import torch
+from speechbrain.utils.distributed import infer_device
+from speechbrain.utils.run_opts import RunOptions
+from torch import nn
+
+from mtlaug_sb.inference.answers import classify_logits
+from mtlaug_sb.inference.building import build_augmentations
+from mtlaug_sb.inference.description import ModelError
+from mtlaug_sb.inference.file_batches import answer_files
+from mtlaug_sb.inference.hub import fetch_model, is_hub_id
+from mtlaug_sb.inference.model_folder import MAX_BYTES, copy_model, read_model
+from mtlaug_sb.inference.network import embedding_of
+from mtlaug_sb.inference.sound_file import read_sound
+from mtlaug_sb.inference.stream import Stream
+from mtlaug_sb.inference.timeline import stream_file
+from mtlaug_sb.masking import absolute_lengths
+from mtlaug_sb.plugin_files import load_plugins
+
+# what a caller may set for one model: key -> (default, low, high)
+SETTINGS = {
+    "temperature": (None, 0.01, 100.0),
+    "unsure_below": (0.0, 0.0, 1.0),
+    "window_s": (3.0, 0.1, 60.0),
+    "hop_s": (1.0, 0.02, 60.0),
+    "max_duration_s": (600.0, 0.1, 36000.0),
+}
+
+
+class EmotionRecognizer(nn.Module):
+    """Emotion of speech, with SpeechBrain's names for what it does (see ``speechbrain.inference.EncoderClassifier``).
+
+    Made by ``from_hparams``. An utterance gets the same answer alone and in any batch.
+
+    Arguments
+    ---------
+    description : dict
+        Of model.json.
+    network : Network
+        With its weights.
+    device : str
+        "cpu", "cuda", ...
+    settings : dict
+        See ``SETTINGS``.
+
+    Example
+    -------
+    >>> model = EmotionRecognizer.from_hparams(source="results/my_run")  # doctest: +SKIP
+    >>> scores, score, index, label = model.classify_file("a.wav")  # doctest: +SKIP
+    """
+
+    def __init__(self, description, network, device="cpu", settings=None):
+        super().__init__()
+        self.description = description
+        self.network = network.to(device).eval().requires_grad_(False)
+        self.device = device
+        self.sample_rate = description["sample_rate"]
+        self.main_task = description["main_task"]
+        self.labels = list(description["tasks"][self.main_task]["classes"])
+        self.settings = {key: default for key, (default, _, _) in SETTINGS.items()}
+        self.settings["temperature"] = description["calibration"]["temperature"]
+        for key, value in (settings or {}).items():
+            self.settings[key] = _checked(key, value)
+
+    @classmethod
+    def from_hparams(
+        cls, source, savedir=None, overrides=None, run_opts=None, plugins=(), revision=None, max_bytes=MAX_BYTES
+    ):
+        """Load a model. No code in it is run, and nothing is unpickled: see docs/inference.md, "Safety".
+
+        Arguments
+        ---------
+        source : str
+            Folder of a run or of an export, or an id on the Hugging Face hub (a folder of that name wins).
+        savedir : str or None
+            Where the model's two files are copied to (no links).
+        overrides : dict or None
+            ``temperature``, ``unsure_below``, ``window_s``, ``hop_s``, ``max_duration_s``.
+        run_opts : dict or None
+            ``{"device": "cuda"}``; by default SpeechBrain's choice.
+        plugins : list of str
+            Python files or folders to load first: the caller vouches for them. A model cannot name a file.
+        revision : str or None
+            Of the hub's repository.
+        max_bytes : int
+            Weights larger than this are refused.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such folder, and the source is no hub id.
+        ModelError
+            (a ValueError) If the model cannot or must not be used; says why.
+        """
+        settings = {key: _checked(key, value) for key, value in dict(overrides or {}).items()}
+        device = _device(run_opts)
+        load_plugins(*([plugins] if isinstance(plugins, str | os.PathLike) else plugins))
+        folder = pathlib.Path(source)
+        if not folder.exists() and is_hub_id(str(source)):
+            folder = fetch_model(str(source), savedir, revision)
+        elif "://" in str(source):
+            raise ModelError(f"a model is a folder or a hub id owner/name, not an address: '{source}'")
+        elif savedir is not None:
+            folder = copy_model(folder, savedir)
+        return cls(*read_model(folder, max_bytes), device, settings)
+
+    # ------------------------------------------------------------------ SpeechBrain's names
+
+    @torch.inference_mode()
+    def encode_batch(self, wavs, wav_lens=None):
+        """Embeddings [batch, 1, dim] of wavs [batch, time] at the model's rate, relative lengths [batch]."""
+        predictions = self.network(*self._batch(wavs, wav_lens), [self.main_task])[self.main_task]
+        return embedding_of(predictions, self.network.heads[self.main_task]).unsqueeze(1)
+
+    @torch.inference_mode()
+    def classify_batch(self, wavs, wav_lens=None, tasks=None, unsure_below=None):
+        """Classify wavs.
+
+        Arguments
+        ---------
+        wavs : torch.Tensor
+            [batch, time] or [time], at the model's sample rate.
+        wav_lens : torch.Tensor or None
+            Relative, [batch]; None is all ones.
+        tasks : list of str or None
+            Tasks with classes to be answered.
+        unsure_below : float or None
+            Label "unsure" where the best class is less probable; None is the model's setting.
+
+        Returns
+        -------
+        Classification
+            (scores [batch, classes], score [batch], index [batch], labels); with ``tasks``, a dictionary of these by task.
+        """
+        asked = self.check_tasks(tasks)
+        for task in asked:
+            if self.description["tasks"][task]["classes"] is None:
+                raise ValueError(f"task '{task}' gives numbers, not classes: ask for it with classify_files(tasks=...)")
+        answers = self.network(*self._batch(wavs, wav_lens), asked)
+        unsure_below = self._setting("unsure_below", unsure_below)
+        results = {
+            task: classify_logits(
+                answers[task]["logits"],
+                self.description["tasks"][task]["classes"],
+                self.settings["temperature"] if task == self.main_task else 1.0,
+                unsure_below if task == self.main_task else 0.0,
+            )
+            for task in asked
+        }
+        return results[self.main_task] if tasks is None else results
+
+    def classify_file(self, path, tasks=None, unsure_below=None):
+        """``classify_batch`` of one file, of any format and rate that soundfile reads.
+
+        Raises
+        ------
+        AudioError
+            (a ValueError) If the file cannot be used: missing, unreadable, empty, silent, longer than ``max_duration_s``.
+        """
+        return self.classify_batch(self.load_audio(path), None, tasks, unsure_below)
+
+    def load_audio(self, path):
+        """Samples of a file at the model's rate, mono, float32 [time]."""
+        return torch.from_numpy(read_sound(path, self.sample_rate, self.settings["max_duration_s"]))
+
+    def forward(self, wavs, wav_lens=None):
+        """``classify_batch``."""
+        return self.classify_batch(wavs, wav_lens)
+
+    # ------------------------------------------------------------------ more than SpeechBrain's
+
+    def classify_files(self, paths, tasks=None, batch_size=16, unsure_below=None, on_error=None, progress=False):
+        """A list of ``Answer``, in the order of the paths.
+
+        Arguments
+        ---------
+        paths : list of str
+            Files.
+        tasks : list of str or None
+            Tasks to be answered; the main one always is.
+        batch_size : int
+            Files answered at a time; they are put together by length.
+        unsure_below : float or None
+            As for ``classify_batch``.
+        on_error : callable or None
+            Called with (path, AudioError) for a file that cannot be used, which has then no answer in the list. None raises.
+        progress : bool
+            Show a progress bar.
+        """
+        asked = [task for task in self.check_tasks(tasks) if task != self.main_task]
+        unsure_below = self._setting("unsure_below", unsure_below)
+        return answer_files(self, list(paths), asked, batch_size, unsure_below, on_error, progress)
+
+    @torch.inference_mode()
+    def attention(self, wav):
+        """Where the model listens: (start of each frame in seconds [frames], its weight [frames], sum one).
+
+        Arguments
+        ---------
+        wav : str or torch.Tensor
+            File, or samples [time] at the model's rate. Frames are spread evenly over it.
+
+        Raises
+        ------
+        ValueError
+            If the model's head has no attention.
+        """
+        wav = wav if torch.is_tensor(wav) else self.load_audio(wav)
+        wavs, lengths = self._batch(wav, None)
+        predictions = self.network(wavs, lengths, [self.main_task])[self.main_task]
+        if "attention" not in predictions:
+            raise ValueError(f"the head of task '{self.main_task}' has no attention")
+        weights = predictions["attention"][0].cpu()
+        return torch.arange(len(weights)) * (wavs.shape[1] / self.sample_rate / len(weights)), weights
+
+    def timeline(self, path, window_s=None, hop_s=None, unsure_below=None, progress=False):
+        """A generator of ``Segment``, one per hop, over a recording of any length, in constant memory.
+
+        Arguments
+        ---------
+        path : str
+            Audio file.
+        window_s, hop_s : float or None
+            Seconds that one answer hears, and seconds between answers; by default 3 and 1.
+        unsure_below : float or None
+            As for ``classify_batch``.
+        progress : bool
+            Show a progress bar.
+        """
+        return stream_file(self.stream(None, window_s, hop_s, unsure_below), path, progress)
+
+    def stream(self, sample_rate=None, window_s=None, hop_s=None, unsure_below=None):
+        """A ``Stream``, which answers while audio arrives.
+
+        Arguments
+        ---------
+        sample_rate : int or None
+            Of the chunks, in Hz; None is the model's.
+        window_s, hop_s, unsure_below
+            As for ``timeline``.
+        """
+        return Stream(
+            self.answer_alone,
+            self.labels,
+            self.sample_rate,
+            sample_rate or self.sample_rate,
+            self._setting("window_s", window_s),
+            self._setting("hop_s", hop_s),
+            self._setting("unsure_below", unsure_below),
+        )
+
+    def answer_alone(self, samples):
+        """Probabilities (list of float) of samples, float32 [time] (NumPy), by themselves: a batch of one."""
+        return self.classify_batch(torch.from_numpy(samples)).scores[0].tolist()
+
+    def check_tasks(self, tasks):
+        """Names of the tasks to be answered, None being the main one; a ValueError for one that is not there."""
+        tasks = [self.main_task] if tasks is None else [tasks] if isinstance(tasks, str) else list(tasks)
+        for task in tasks:
+            if task not in self.description["tasks"]:
+                raise ValueError(f"the model has no task '{task}'; it has {', '.join(self.description['tasks'])}")
+        return tasks
+
+    def names(self, task):
+        """Names of a task's classes, or of its numbers."""
+        return self.description["tasks"][task]["classes"] or self.description["tasks"][task]["numbers"]
+
+    def augmentations(self):
+        """{name: augmentation} that the model was trained with."""
+        return build_augmentations(self.description)
+
+    def _batch(self, wavs, wav_lens):
+        """Float wavs [batch, time] and lengths [batch] on the device, checked."""
+        wavs = torch.as_tensor(wavs)
+        wavs = wavs.unsqueeze(0) if wavs.ndim == 1 else wavs
+        if wavs.ndim != 2 or not wavs.shape[1] or not wavs.is_floating_point():
+            raise ValueError(f"wavs must be floats [batch, time] or [time], are {wavs.dtype} {list(wavs.shape)}")
+        lengths = torch.ones(len(wavs)) if wav_lens is None else torch.as_tensor(wav_lens).float()
+        if lengths.shape != (len(wavs),) or not ((lengths > 0) & (lengths <= 1)).all():
+            shown = [round(x, 4) for x in lengths.flatten().tolist()][:8]
+            raise ValueError(f"wav_lens must be {len(wavs)} relative lengths in (0, 1], are {shown}")
+        if (absolute_lengths(lengths, wavs.shape[1]) < 1).any():
+            raise ValueError("wav_lens leave an utterance without a sample")
+        return wavs.to(self.device, torch.float32), lengths.to(self.device)
+
+    def _setting(self, key, value):
+        return self.settings[key] if value is None else _checked(key, value)
+
+
+def _checked(key, value):
+    if key not in SETTINGS:
+        raise ValueError(f"overrides: no setting '{key}'; there are {', '.join(SETTINGS)}")
+    _, low, high = SETTINGS[key]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise ValueError(f"{key} must be a number from {low:g} to {high:g}, is {value!r}")
+    return value
+
+
+def _device(run_opts):
+    """The device that SpeechBrain's run options name, or its choice."""
+    if isinstance(run_opts, RunOptions):
+        run_opts = {key: run_opts[key] for key in run_opts.overridden_args}
+    unknown = (run_opts or {}).keys() - {"device"}
+    if unknown:
+        raise ValueError(f"run_opts: a model in use knows 'device', not {', '.join(sorted(unknown))}")
+    device = (run_opts or {}).get("device") or infer_device()
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device '{device}' cannot be used ({' '.join(str(error).split())[:120]})") from None
+    return device

@@ -1,0 +1,115 @@
+"""Audio files block by block, mono, at one rate, in constant memory. NumPy and soundfile only."""
+
+import os
+import pathlib
+
+import numpy as np
+import soundfile
+
+from mtlaug_sb.inference.resampling import Resampler
+
+BLOCK = 65536  # values read at a time
+RATES = (1000, 400_000)  # Hz
+SILENCE = 1.6e-5  # peak, of full scale: half a step of 16-bit audio
+LFS_STUB = b"version https://git-lfs.github.com/spec"
+
+
+class AudioError(ValueError):
+    """An audio file that cannot be used, and why."""
+
+
+def read_blocks(path, sample_rate):
+    """Pieces of a file, float32 [time], mono at ``sample_rate`` Hz.
+
+    Raises
+    ------
+    AudioError
+        If the file is missing, unreadable, empty, or has NaN.
+    """
+    with open_sound(path) as file:
+        resampler = Resampler(file.samplerate, sample_rate)
+        seen = 0
+        frames = max(1, BLOCK // file.channels)
+        while True:
+            try:
+                block = file.read(frames, dtype="float32", always_2d=True)
+            except soundfile.SoundFileError as error:
+                raise AudioError(f"{path}: not readable after {seen / file.samplerate:.1f} s ({error})") from None
+            if not len(block):
+                break
+            if not np.isfinite(block).all():
+                raise AudioError(f"{path}: has NaN or infinite samples after {seen / file.samplerate:.1f} s")
+            seen += len(block)
+            yield resampler.push(to_mono(block))
+    if not seen:
+        raise AudioError(f"{path}: no samples in it")
+    yield resampler.finish()
+
+
+def read_sound(path, sample_rate, max_duration_s=None):
+    """All samples of a file, float32 [time], mono at ``sample_rate`` Hz.
+
+    Raises
+    ------
+    AudioError
+        As ``read_blocks``; and if the file is silent or longer than ``max_duration_s``.
+    """
+    pieces, samples = [], 0
+    for piece in read_blocks(path, sample_rate):
+        pieces.append(piece)
+        samples += len(piece)
+        if max_duration_s is not None and samples > max_duration_s * sample_rate:
+            raise AudioError(f"{path}: longer than {max_duration_s:g} s; use timeline() for long recordings")
+    wav = np.concatenate(pieces)
+    if not len(wav) or np.abs(wav).max() < SILENCE:
+        raise AudioError(f"{path}: is silent")
+    return wav
+
+
+def open_sound(path):
+    """An open ``soundfile.SoundFile``.
+
+    Raises
+    ------
+    AudioError
+        If the file is missing, unreadable, or of a rate that is not that of speech.
+    """
+    try:
+        if not pathlib.Path(path).is_file():  # a pipe or a device would be waited for
+            raise AudioError(f"{path}: no such file")
+        file = soundfile.SoundFile(os.fspath(path))
+    except (soundfile.SoundFileError, OSError, TypeError) as error:
+        raise AudioError(f"{path}: {_why_unreadable(path, error)}") from None
+    if not RATES[0] <= file.samplerate <= RATES[1]:
+        file.close()
+        raise AudioError(f"{path}: a sample rate of {file.samplerate} Hz; {RATES[0]} to {RATES[1]} Hz are read")
+    return file
+
+
+def to_mono(samples):
+    """float32 [time] from [time] or [time, channels]; whole numbers are taken as steps of their full scale."""
+    samples = np.asarray(samples)
+    if samples.dtype.kind in "iu":
+        if samples.dtype.kind == "u" or samples.dtype.itemsize > 4:
+            raise AudioError(f"samples must be floats or int8, int16 or int32, are {samples.dtype}")
+        samples = samples / np.float32(2 ** (8 * samples.dtype.itemsize - 1))
+    if samples.dtype.kind != "f" or samples.ndim not in (1, 2):
+        raise AudioError(f"samples must be numbers [time] or [time, channels], are {samples.dtype} {list(samples.shape)}")
+    samples = samples.astype(np.float32, copy=False)
+    if samples.ndim == 2 and samples.shape[1] == 1:
+        return np.ascontiguousarray(samples[:, 0])
+    return samples.mean(axis=1, dtype=np.float32) if samples.ndim == 2 else samples
+
+
+def _why_unreadable(path, error):
+    path = pathlib.Path(path)
+    try:
+        with open(path, "rb") as file:
+            head = file.read(len(LFS_STUB))
+    except OSError as failure:
+        return f"cannot be opened ({failure.strerror})"
+    if not head:
+        return "empty file"
+    if head == LFS_STUB:
+        return "a Git LFS pointer, not audio; run 'git lfs pull' where it came from"
+    return f"not readable as audio ({error})"

@@ -1,0 +1,142 @@
+"""From a finished training to a model folder."""
+
+import inspect
+import logging
+import pathlib
+
+import torch
+
+from mtlaug_sb import __version__
+from mtlaug_sb.inference.calibration import calibrate
+from mtlaug_sb.inference.description import FORMAT, VERSION, ModelError
+from mtlaug_sb.inference.model_folder import write_model
+from mtlaug_sb.inference.network import Network
+from mtlaug_sb.normalization import GlobalNormalization
+from mtlaug_sb.registry import describe, find
+
+logger = logging.getLogger(__name__)
+
+
+def write_model_of_run(folder, brain, valid_loader, valid_records):
+    """Write what a trained brain has learned, calibrated on its validation speakers, into ``folder``.
+
+    A system that cannot be written down as plain data (a module that is no registered plugin, say) leaves no folder and a
+    warning: its training is not lost for that.
+
+    Arguments
+    ---------
+    folder : str
+        Replaced as a whole.
+    brain : MultiTaskBrain
+        With the chosen epoch's weights.
+    valid_loader : iterable of PaddedBatch
+        Of the validation speakers.
+    valid_records : dict
+        Their manifest.
+
+    Returns
+    -------
+    dict or None
+        The calibration.
+    """
+    try:
+        answering = answering_tasks(brain)
+        network = network_of(brain, answering).eval()
+        rows = main_answers(network, brain, valid_loader)
+        speakers = [valid_records[utterance]["speaker"] for utterance in rows[2]]
+        calibration = calibrate(*rows[:2], speakers)
+        write_model(folder, describe_run(brain, network, answering, calibration), network)
+    except ModelError as error:
+        logger.warning("This run leaves no model folder, and cannot be exported: %s", error)
+        return None
+    return calibration
+
+
+def answering_tasks(brain):
+    """{task: {"classes": names or None, "numbers": names or None}} of the tasks that say something to a user.
+
+    These are the ones whose target has names: classes, numbers, types of augmentation.
+    """
+    answering = {}
+    for name, task in brain.tasks.items():
+        target = brain.hparams.targets.get(task.target)
+        if task.target in brain.policy.provides:
+            answering[name] = {"classes": list(brain.policy.names), "numbers": None}
+        elif getattr(target, "names", None):
+            answering[name] = {"classes": list(target.names), "numbers": None}
+        elif getattr(target, "labels", None):
+            answering[name] = {"classes": None, "numbers": list(target.labels)}
+    return answering
+
+
+def network_of(brain, tasks):
+    """The brain's modules, without a distributed wrapper, as a network with heads for these tasks."""
+    plain = {name: getattr(module, "module", module) for name, module in brain.modules.items()}
+    return Network(
+        plain["features"],
+        plain["normalization"],
+        plain["encoder"],
+        {name: brain.tasks[name].head for name in tasks},
+        {name: brain.tasks[name].layer for name in tasks},
+    )
+
+
+def describe_run(brain, network, answering, calibration):
+    """What model.json is to hold."""
+    if type(network.normalization) is not GlobalNormalization:
+        raise ModelError(f"normalization is a {type(network.normalization).__name__}, not GlobalNormalization")
+    parts = {"features": _plain(network.features, "features"), "encoder": _plain(network.encoder, "encoder")}
+    tasks = {
+        name: {"layer": network.layers[name], "head": _plain(network.heads[name], f"tasks.{name}.head"), **names}
+        for name, names in answering.items()
+    }
+    effects = {name: _plain(effect, f"augmentation.{name}") for name, effect in brain.policy.effects.items()}
+    described = [*parts.values(), *effects.values(), *(task["head"] for task in tasks.values())]
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "made_by": f"mtlaug_sb {__version__}",
+        "sample_rate": brain.hparams.sample_rate,
+        **parts,
+        "normalization": {"size": len(network.normalization.mean)},
+        "tasks": tasks,
+        "main_task": brain.hparams.main_task,
+        "augmentations": effects,
+        "plugins": dict(file for data in described for file in _users_plugins(data)),
+        "calibration": calibration,
+    }
+
+
+@torch.no_grad()
+def main_answers(network, brain, loader):
+    """Logits [utterances, classes], truth [utterances] and ids of the main task's labelled rows."""
+    task = brain.hparams.main_task
+    logits, truth, ids = [], [], []
+    for batch in loader:
+        batch = batch.to(brain.device)
+        targets = batch[brain.tasks[task].target]
+        rows = ~targets.isnan().any(1)
+        answers = network(*batch.wav, [task])[task]["logits"]
+        logits.append(answers[rows].float().cpu())
+        truth.append(targets[rows].argmax(1).cpu())
+        ids += [utterance for utterance, kept in zip(batch.id, rows.tolist(), strict=True) if kept]
+    return torch.cat(logits), torch.cat(truth), ids
+
+
+def _plain(module, place):
+    if not hasattr(module, "plugin_arguments"):
+        raise ModelError(f"{place} is a {type(module).__name__}, which is no registered plugin")
+    return describe(module)
+
+
+def _users_plugins(data):
+    """(plugin, name of its file) of each plugin in plain data that is not built in."""
+    if isinstance(data, dict):
+        module = getattr(find(data["plugin"]), "__module__", "") if "plugin" in data else "mtlaug_sb."
+        if not module.startswith("mtlaug_sb."):
+            yield data["plugin"], pathlib.Path(inspect.getsourcefile(find(data["plugin"]))).name
+        for value in data.values():
+            yield from _users_plugins(value)
+    elif isinstance(data, list | tuple):
+        for value in data:
+            yield from _users_plugins(value)
