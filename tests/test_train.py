@@ -9,6 +9,7 @@ import soundfile
 import torch
 
 from mtlaug_sb import load_plugins  # noqa: F401 (the YAML below uses it)
+from mtlaug_sb.inference import EmotionRecognizer
 
 ROOT = pathlib.Path(__file__).parents[1]
 YAMLS = sorted(p.relative_to(ROOT) for p in (ROOT / "hparams").glob("*.yaml"))
@@ -38,6 +39,13 @@ def test_every_yaml_trains_and_leaves_its_results(train, yaml, tmp_path):
         assert sum(probabilities) == pytest.approx(1, abs=1e-5)
     log = table(folder / "train_log.csv")
     assert [r["epoch"] for r in log] == ["1", "2"]
+    if not (folder / "model").exists():
+        assert yaml.stem == "mtl_aug_huggingface"  # a pretrained model somewhere else is no plain data
+        return
+    records = json.loads((folder / "save" / "test.json").read_text())
+    answers = EmotionRecognizer.from_hparams(folder).classify_files([r["path"] for r in records.values()])
+    said = {utterance: answer.label for utterance, answer in zip(records, answers, strict=True)}
+    assert said == {r["id"]: r["prediction"] for r in rows}
 
 
 def test_every_term_of_the_loss_is_logged_by_name(train, tmp_path):

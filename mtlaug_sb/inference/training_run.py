@@ -63,7 +63,9 @@ def answering_tasks(brain):
         if task.target in brain.policy.provides:
             answering[name] = {"classes": list(brain.policy.names), "numbers": None}
         elif getattr(target, "names", None):
-            answering[name] = {"classes": list(target.names), "numbers": None}
+            # classes learned from the data may be fewer than the head has room for
+            spare = [f"unused {i}" for i in range(len(target.names), target.size)]
+            answering[name] = {"classes": [*target.names, *spare], "numbers": None}
         elif getattr(target, "labels", None):
             answering[name] = {"classes": None, "numbers": list(target.labels)}
     return answering
