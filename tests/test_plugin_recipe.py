@@ -95,7 +95,7 @@ def test_list_fits_the_terminal(run, monkeypatch, columns):
 def test_list_of_one_kind(run):
     _, out, _ = run("list", "weighting")
     assert out.startswith("weighting\n  ")
-    assert "loss" not in out.split()
+    assert "cross_entropy" not in out
     status, _, error = run("list", "weightings")
     assert status == 2
     assert "invalid choice: 'weightings'" in error

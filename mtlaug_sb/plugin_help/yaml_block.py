@@ -35,10 +35,12 @@ def yaml_block(cls):
     """
     kind, name = cls.plugin.split("/")
     optional, lines = [], []
+    example = getattr(cls, "example", {})
+    needed = example if isinstance(example, dict) else {}
     for parameter in inspect.signature(cls).parameters.values():
         if parameter.kind in STARS:
             continue
-        if parameter.default is parameter.empty:
+        if parameter.default is parameter.empty or parameter.name in needed:
             lines.append(f"{parameter.name}: {_value(cls, kind, parameter.name)}")
         elif (value := _dump(parameter.default)) is not None:
             optional.append(f"# {parameter.name}: {value}")
