@@ -34,7 +34,8 @@ def on_stage_end(self, stage, loss, epoch=None):
 MultiTaskBrain.fit_batch, MultiTaskBrain.on_stage_end = fit_batch, on_stage_end
 train.main(sys.argv[1:])
 """
-RECIPES = str(pathlib.Path(__file__).parents[1] / "recipes")
+ROOT = pathlib.Path(__file__).parents[1]
+RECIPES = str(ROOT / "recipes")
 # dropout, augmentation and centre loss draw and remember: all of it has to come back; 3 epochs of 2 batches
 SETTINGS = ["--number_of_epochs=3", "--batches={batch_size: 8, bucket_batches: 1}"]
 
@@ -42,8 +43,8 @@ SETTINGS = ["--number_of_epochs=3", "--batches={batch_size: 8, bucket_batches: 1
 def final_state(folder):
     """The kept model, and the predictions."""
     (checkpoint,) = (folder / "save").glob("CKPT*")
-    files = ("encoder", "task_emotion", "task_reconstruction", "task_augmentation", "normalization")
-    state = {f"{f}.{k}": v for f in files for k, v in torch.load(checkpoint / f"{f}.ckpt").items()}
+    files = [f for f in checkpoint.glob("*.ckpt") if f.stem.startswith(("encoder", "task_", "normalization"))]
+    state = {f"{f.stem}.{k}": v for f in files for k, v in torch.load(f).items()}
     return state, (folder / "predictions.csv").read_text(), (folder / "train_log.csv").read_text()
 
 
@@ -61,13 +62,31 @@ def test_killed_and_resumed_is_uninterrupted(train, script, tmp_path, kill_at, a
     if "--unlabelled_corpus=folder" in more:
         list(Synthetic(n_speakers=2, n_utterances=1, seed=9).read(tmp_path / "more"))
         more = [*more, f"--unlabelled_folder={tmp_path / 'more'}"]
-    train("hparams/mtl_aug.yaml", *SETTINGS, *more, folder=tmp_path / "whole")
+    compare(train, script, tmp_path, "hparams/mtl_aug.yaml", kill_at, after_stage, more)
+
+
+def test_the_worked_plugins_resume_too(train, script, tmp_path):
+    blocks = [(ROOT / "hparams" / f"mtl_{n}.yaml").read_text().split("tasks:\n")[1] for n in ("transcript", "consistency")]
+    target = (
+        "\n    transcript: !apply:mtlaug_sb.make {plugin: target/pieces, vocab_size: 20, folder: !ref <save_folder>/pieces}"
+    )
+    yaml = tmp_path / "all.yaml"
+    yaml.write_text(
+        f"base: {ROOT / 'hparams' / 'mtl_aug_noise.yaml'}\nplugins: !apply:mtlaug_sb.load_plugins [{ROOT / 'plugins'}]\n"
+        f"vocab_size: 20\ntargets:{target}\ntasks:\n{''.join(blocks)}"
+    )
+    compare(train, script, tmp_path, yaml, 3, "", ["--ckpt_interval_steps=1"])
+
+
+def compare(train, script, tmp_path, yaml, kill_at, after_stage, more):
+    """A run that is killed and called again, with one that is not."""
+    train(yaml, *SETTINGS, *more, folder=tmp_path / "whole")
     killer = tmp_path / "killer.py"
     killer.write_text(KILLER.format(recipes=RECIPES, kill_at=kill_at, after_stage=after_stage))
-    process = script("hparams/mtl_aug.yaml", *SETTINGS, *more, recipe=killer, folder=tmp_path / "killed")
+    process = script(yaml, *SETTINGS, *more, recipe=killer, folder=tmp_path / "killed")
     assert process.returncode == -signal.SIGKILL, process.stderr
     assert not (tmp_path / "killed" / "results.json").exists()
-    train("hparams/mtl_aug.yaml", *SETTINGS, *more, folder=tmp_path / "killed")
+    train(yaml, *SETTINGS, *more, folder=tmp_path / "killed")
     (whole, predictions, log), (resumed, *others) = final_state(tmp_path / "whole"), final_state(tmp_path / "killed")
     assert whole.keys() == resumed.keys()
     assert [k for k in whole if not torch.equal(whole[k], resumed[k])] == []
