@@ -162,13 +162,13 @@ def test_unlabelled_speech_teaches_the_main_head_by_consistency(tmp_path):
     brain = consistency_brain(tmp_path, {"speed": make("augmentation/speed", percents=[80])}, {"none": 0.0, "speed": 1.0})
     batch = batch_of(Utterances(4))
     batch.label[:] = NAN
+    brain.modules.eval()  # without dropout, one view has one answer
     outputs = brain.compute_forward(batch, sb.Stage.TRAIN)
     terms = outputs["only"][1]
     assert terms["ce"].item() == 0.0
-    assert terms["consistency"].item() > 0
+    assert terms["consistency"].item() > 1e-8
     brain.compute_objectives(outputs, batch, sb.Stage.TRAIN).backward()
     assert brain.tasks["only"].head.output.weight.grad.abs().sum() > 0
-    brain.modules.eval()
     clean = brain.compute_forward(batch, sb.Stage.VALID)["only"][1]["consistency"]
     assert clean.item() == pytest.approx(0, abs=1e-6)  # nothing is augmented: both views are one
 
