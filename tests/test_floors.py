@@ -8,7 +8,7 @@ import pytest
 PACKAGE = pathlib.Path(__file__).parents[1] / "mtlaug_sb"
 # floor -> modules (or packages) on it; a module imports lower floors, and its own only where that is said
 FLOORS = {
-    0: ["registry", "masking", "averages", "atomic", "processes", "schedule", "voice", "plugin_files"],
+    0: ["registry", "masking", "averages", "atomic", "processes", "schedule", "voice", "plugin_files", "published_counts"],
     1: ["interfaces", "attention", "frame_batch_norm", "normalization", "feature_cache", "testing"],
     2: ["corpora", "augment", "features", "encoders", "heads", "losses", "weighting", "metrics", "targets"],
     3: ["task", "policy", "history", "options"],
