@@ -11,7 +11,7 @@ def block(turn, label, values="[2.5000, 2.0000, 3.0000]"):
     """A turn of a label file with its raters' lines."""
     return (
         f"[10.0000 - 12.5000]\t{turn}\t{label}\t{values}\n"
-        "C-E2:\tNeutral;\t()\nC-E3:\tNeutral; Frustration;\t(caf\xe9 comment)\nC-F1:\tAnger;\t()\n"
+        "C-E2:\tNeutral;\t()\nC-E3:\tNeutral; Frustration;\t(d\xe9j\xe0 comment)\nC-F1:\tAnger;\t()\n"
         "A-E3:\tval 3; act 2; dom  3;\t()\nA-E4:\tval 2; act 3; dom  ;\t()\n\n"
     )
 
