@@ -8,6 +8,8 @@ came out.
 
   --repeats=N         seeds seed, seed + 1, ... of the YAML (default 1)
   --folds=N           N folds of neighbouring speakers instead of one per speaker
+  --leave_out=LABEL   a fold per value of a label instead, such as session
+  --folds_file=FILE   these folds instead: JSON or YAML, {name of the fold: [test speakers]}
   --jobs=N            cells at a time (default: one per core)
   --output_folder=DIR everything goes there (default: results/<YAML's name>/<corpus>/crossvalidation)
 
@@ -32,6 +34,7 @@ from tqdm import tqdm
 
 from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.dataio.audio import AudioReader
+from mtlaug_sb.dataio.folds import add_fold_options, make_folds
 from mtlaug_sb.dataio.preparation import read_corpus
 from mtlaug_sb.dataio.run_folder import is_finished
 from mtlaug_sb.dataio.splits import keep_classes
@@ -50,7 +53,7 @@ def main(arguments):
         return None
     parser = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--folds", type=int)
+    add_fold_options(parser)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--output_folder", type=pathlib.Path)
     try:
@@ -62,16 +65,17 @@ def main(arguments):
         raise ValueError("--test_speaker is for recipes/train.py: a cross-validation tests every speaker")
     if min(own.repeats, own.jobs) < 1:
         raise ValueError(f"--repeats and --jobs must be at least 1, are {own.repeats} and {own.jobs}")
-    with open(hparams_file, encoding="utf-8") as file:
-        hparams = YAML(typ="rt").load(resolve_references(file, overrides))
-    hparams["classes"] = [str(name) for name in hparams["classes"]]
+    hparams = read_settings(hparams_file, overrides)
     name = pathlib.Path(hparams_file).stem
     folder = own.output_folder or pathlib.Path(f"results/{name}/{hparams['corpus']}/crossvalidation")
-    folds, n_utterances = make_folds(hparams, own.folds)
+    records = read_labelled(hparams, AudioReader(hparams["sample_rate"], hparams["cache_mb"]))
+    folds = make_folds(records, own.folds, own.leave_out, own.folds_file)
+    tested = {s for speakers in folds.values() for s in speakers}
+    n_utterances = sum(r["speaker"] in tested for r in records.values())
     seeds = [hparams["seed"] + r for r in range(own.repeats)]
     repeats, cells = {seed: [] for seed in seeds}, {}
     for seed, (fold, speakers) in itertools.product(seeds, folds.items()):
-        path = folder / f"seed_{seed}" / f"fold_{urllib.parse.quote(fold, safe='+')}"
+        path = fold_path(folder, seed, fold)
         repeats[seed].append(path)
         cell = {"seed": seed, "test_speaker": speakers, "output_folder": str(path), "tensorboard": False}
         cells[path] = {**overrides, **cell}
@@ -79,40 +83,43 @@ def main(arguments):
     if failures:
         listed = "\n".join(f"{path}: {error}" for path, error in failures.items())
         raise RuntimeError(f"{len(failures)} of {len(cells)} cells did not finish (call again to retry them):\n{listed}")
+    seconds = {str(p.relative_to(folder)): json.loads((p / "results.json").read_text())["train_seconds"] for p in cells}
+    write_atomically(folder / "train_seconds.json", json.dumps(seconds, indent=1))
+    return write_summary(folder, name, hparams, repeats, n_utterances)
+
+
+def read_settings(hparams_file, overrides):
+    """The YAML's values, nothing made of them."""
+    with open(hparams_file, encoding="utf-8") as file:
+        hparams = YAML(typ="rt").load(resolve_references(file, overrides))
+    hparams["classes"] = [str(name) for name in hparams["classes"]]
+    return hparams
+
+
+def read_labelled(hparams, read_audio):
+    """The manifest of the corpus, its utterances of the classes only."""
+    records = read_corpus(hparams["corpus"], hparams["corpus_options"], hparams["data_folder"], hparams, read_audio)
+    return keep_classes(records, hparams["class_label"], hparams["classes"], hparams["corpus"])
+
+
+def fold_path(folder, seed, fold):
+    """The folder of one cell."""
+    return folder / f"seed_{seed}" / f"fold_{urllib.parse.quote(fold, safe='+')}"
+
+
+def write_summary(folder, name, hparams, repeats, n_utterances):
+    """Pool the finished cells, {seed: [folders]}, into summary.json, predictions_seed_N.csv and a picture."""
     summary = summarise(repeats, hparams["classes"])
     if summary["utterances"] != n_utterances:
         raise RuntimeError(f"{summary['utterances']} utterances were tested, the corpus has {n_utterances}")
-    write_atomically(folder / "summary.json", json.dumps(summary, indent=1))
     for seed, paths in repeats.items():
         pool_predictions([p / "predictions.csv" for p in paths], folder / f"predictions_seed_{seed}.csv")
-    seconds = {str(p.relative_to(folder)): json.loads((p / "results.json").read_text())["train_seconds"] for p in cells}
-    write_atomically(folder / "train_seconds.json", json.dumps(seconds, indent=1))
     uar, fold_mean = summary["UAR"], summary["mean_of_folds_UAR"]
     title = f"{name} on {hparams['corpus']}: UAR {show(uar)}"
     plot_confusion(summary["confusion"], summary["classes"], title, folder / "confusion.png")
-    print(f"{title} (pooled over {len(folds)} folds, {uar['n']} repeats; mean over folds {show(fold_mean)})")
+    write_atomically(folder / "summary.json", json.dumps(summary, indent=1))  # last: it says that the grid is finished
+    print(f"{title} (pooled over {len(summary['folds'])} folds, {uar['n']} repeats; mean over folds {show(fold_mean)})")
     return summary
-
-
-def make_folds(hparams, n_folds):
-    """{name: test speakers}, one fold per speaker or ``n_folds`` of neighbouring speakers; and how many utterances.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer speakers than folds.
-    """
-    reader = AudioReader(hparams["sample_rate"], hparams["cache_mb"])
-    records = read_corpus(hparams["corpus"], hparams["corpus_options"], hparams["data_folder"], hparams, reader)
-    records = keep_classes(records, hparams["class_label"], hparams["classes"], hparams["corpus"])
-    speakers = sorted({r["speaker"] for r in records.values() if r["speaker"] is not None})
-    n_folds = n_folds or len(speakers)
-    if not 1 < n_folds <= len(speakers):
-        raise ValueError(f"{n_folds} folds need at least as many speakers, and more than one; there are {len(speakers)}")
-    bounds = [round(i * len(speakers) / n_folds) for i in range(n_folds + 1)]
-    groups = [speakers[a:b] for a, b in itertools.pairwise(bounds)]
-    names = ["+".join(group) if len(group) < 3 else f"{group[0]}to{group[-1]}" for group in groups]
-    return dict(zip(names, groups, strict=True)), sum(r["speaker"] is not None for r in records.values())
 
 
 def run_cells(hparams_file, run_opts, cells, jobs):

@@ -10,7 +10,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "mtlaug_sb"
 FLOORS = {
     0: ["registry", "masking", "averages", "atomic", "processes", "schedule", "voice", "plugin_files", "published_counts"],
     1: ["interfaces", "attention", "frame_batch_norm", "normalization", "feature_cache", "testing"],
-    2: ["corpora", "augment", "features", "encoders", "heads", "losses", "weighting", "metrics", "targets"],
+    2: ["baselines", "corpora", "augment", "features", "encoders", "heads", "losses", "weighting", "metrics", "targets"],
     3: ["task", "policy", "history", "options"],
     4: ["brain", "dataio", "evaluation"],
 }

@@ -12,9 +12,9 @@ from mtlaug_sb.evaluation.significance import compare_pairs, interval, resample_
 from mtlaug_sb.metrics import figures
 
 TEST_NOTE = (
-    "Two-sided Wilcoxon signed-rank tests on the UARs of the pairs (differences of zero by Pratt's method), corrected by Holm's "
-    "method for {}. Pairs of one speaker with several seeds are not independent, which makes p too small: the interval of the "
-    "difference, over speakers, is the safer guide."
+    "Two-sided Wilcoxon signed-rank tests on the UARs of the pairs (differences of zero by Pratt's method), corrected by "
+    "Holm's method for {}. Pairs of one speaker with several seeds are not independent, which makes p too small: the "
+    "interval of the difference, over speakers, is the safer guide."
 )
 
 
