@@ -125,7 +125,7 @@ def test_two_workers_killed_and_called_again_give_what_one_gives(arguments, grid
     process.kill()  # the parent alone: its workers have to notice
     process.wait()
     until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in workers))
-    assert not (tmp_path / "two" / "summary.json").exists()
+    assert not list((tmp_path / "two").rglob("results.json")), "a worker went on alone"
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
     for name in ("summary.json", "predictions_seed_0.csv"):
         assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
