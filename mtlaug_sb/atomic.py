@@ -3,9 +3,9 @@
 import os
 
 
-def write_atomically(path, text):
-    """Write a text file; a reader, or a kill, never meets half of it."""
+def write_atomically(path, content):
+    """Write a file of text or bytes; a reader, or a kill, never meets half of it."""
     part = f"{path}.part"
-    with open(part, "w", encoding="utf-8", newline="") as file:
-        file.write(text)
+    with open(part, "wb") as file:
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)
     os.replace(part, path)

@@ -52,10 +52,10 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
     hparams_file, run_opts, overrides
         As ``read_arguments`` gives them.
     caches : dict or None
-        Carries audio and features from one run to the next; these must have the same corpora, features and augmentations
-        of the waveform.
+        Carries audio, features and manifests from one run to the next; these must have the same corpora, features and
+        augmentations of the waveform.
     quiet : bool
-        Say nothing on the console but errors, and show no progress.
+        Say nothing on the console but errors, show no progress, and draw no pictures: one run of many.
     """
     ddp_init_group(run_opts)
     run_on_main(open_run_folder, args=[hparams_file, overrides])
@@ -74,7 +74,7 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
     caches = {} if caches is None else caches
     read_audio = caches.setdefault("audio", AudioReader(hparams["sample_rate"], hparams["cache_mb"]))
     feature_cache = caches.setdefault("features", FeatureCache(hparams["cache_mb"]))
-    run_on_main(prepare, args=[hparams, read_audio])
+    run_on_main(prepare, args=[hparams, read_audio, caches.get("manifests")])
     splits = read_splits(hparams["save_folder"], hparams["class_label"], hparams["classes"])
     unlabelled = splits.get("unlabelled", {})
     all_training = [*splits["train"].values(), *unlabelled.values()]
@@ -123,12 +123,13 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
         "train_seconds": round(seconds, 1),
         "tasks": brain.test_figures,
     }
-    plot_learning_curves(hparams["train_log"], folder / "learning_curves.png", best["epoch"])
     valid_loader = brain.make_dataloader(datasets["valid"], sb.Stage.VALID, **{**eval_options, "ckpt_prefix": None})
     training["calibration"] = write_model_of_run(folder / "model", brain, valid_loader, splits["valid"])
     results = collect_results(folder, hparams, splits, brain.test_rows, training)
-    title = f"{folder.name}: UAR {results['test']['UAR']:.3f}"
-    plot_confusion(results["confusion"], results["classes"], title, folder / "confusion.png")
+    if not quiet:  # they take seconds
+        plot_learning_curves(hparams["train_log"], folder / "learning_curves.png", best["epoch"])
+        title = f"{folder.name}: UAR {results['test']['UAR']:.3f}"
+        plot_confusion(results["confusion"], results["classes"], title, folder / "confusion.png")
     write_atomically(folder / "results.json", json.dumps(results, indent=1))  # last: it says that the run is finished
     shutil.rmtree(set_aside(folder), ignore_errors=True)
     report(results, folder)

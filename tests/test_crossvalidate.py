@@ -6,6 +6,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -112,12 +113,103 @@ def test_a_failing_cell_is_reported_and_the_others_are_kept(grid, tmp_path, monk
     assert (tmp_path / "run" / "seed_0" / "fold_s03+s04" / "results.json").exists()
 
 
-def test_two_workers_give_what_one_gives(arguments, grid, tmp_path):
-    one = grid("--folds=2")
+def test_two_workers_killed_and_called_again_give_what_one_gives(arguments, grid, tmp_path):
+    grid("--folds=2")
     command = [sys.executable, ROOT / "recipes" / "crossvalidate.py"]
-    command += arguments("hparams/stl.yaml", "--number_of_epochs=1", "--folds=2", "--jobs=2", folder=tmp_path / "two")
-    subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, capture_output=True)
-    assert json.loads((tmp_path / "two" / "summary.json").read_text()) == one
+    more = ["--number_of_epochs=1", "--folds=2", "--jobs=2"]
+    command += arguments("hparams/stl.yaml", *more, folder=tmp_path / "two")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    until(lambda: list((tmp_path / "two").glob("seed_*/*/save/train.json")))
+    workers = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.kill()  # the parent alone: its workers have to notice
+    process.wait()
+    until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in workers))
+    assert not list((tmp_path / "two").rglob("results.json")), "a worker went on alone"
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+    for name in ("summary.json", "predictions_seed_0.csv"):
+        assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
+    assert not (tmp_path / "two" / "cells.cache").exists()
+
+
+def until(condition, seconds=200):
+    """Wait until it holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.1)
+
+
+# stands in for recipes/crossvalidate.py; the first worker that begins the first cell kills itself
+CRASH = """
+import os, pathlib, sys
+sys.path.insert(0, {recipes!r})
+import cells, crossvalidate
+
+run_cell = cells.run_cell
+
+def crashing(hparams_file, run_opts, overrides, *args):
+    flag = pathlib.Path({flag!r})
+    if overrides["test_speaker"] == ["s01", "s02"] and not flag.exists():
+        flag.touch()
+        os.kill(os.getpid(), 9)
+    return run_cell(hparams_file, run_opts, overrides, *args)
+
+cells.run_cell = crashing  # defined in the main module, and so sent to the workers whole
+if __name__ == "__main__":
+    crossvalidate.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("backend", ["loky", "ray"])
+def test_a_cell_that_kills_its_process_is_retried_and_loses_nothing(arguments, grid, tmp_path, backend):
+    if backend == "ray":
+        pytest.importorskip("ray", reason="Ray is not installed (extra [cluster])")
+    grid("--folds=2")
+    crash = tmp_path / "crash.py"
+    crash.write_text(CRASH.format(recipes=str(ROOT / "recipes"), flag=str(tmp_path / "flag")))
+    command = [sys.executable, crash, *arguments("hparams/stl.yaml", "--number_of_epochs=1", folder=tmp_path / "two")]
+    command += ["--folds=2", "--jobs=2", f"--backend={backend}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "flag").exists()
+    assert ("a worker died" in done.stdout) == (backend == "loky")  # Ray begins it again itself
+    assert (tmp_path / "two" / "summary.json").read_bytes() == (tmp_path / "run" / "summary.json").read_bytes()
+
+
+def test_what_a_cluster_must_have(grid):
+    with pytest.raises(ValueError, match="--cell_cpus and --cell_gpus are for --backend=ray"):
+        grid("--cell_gpus=0.5")
+    with pytest.raises(ValueError, match="--backend"):
+        grid("--backend=dask")
+
+
+def test_leave_out_and_given_folds(grid, tmp_path):
+    (tmp_path / "folds.json").write_text('{"one": ["s03"], "two": ["s01"]}')
+    summary = grid(f"--folds_file={tmp_path / 'folds.json'}")
+    assert summary["folds"] == [["s03"], ["s01"]]
+    assert summary["utterances"] == 16
+    assert [c.name for c in sorted((tmp_path / "run" / "seed_0").iterdir())] == ["fold_one", "fold_two"]
+    with pytest.raises(ValueError, match="each speaker must have one emotion"):
+        grid("--leave_out=emotion")
+
+
+def test_cells_read_no_audio_and_compute_no_shared_features(grid, tmp_path, monkeypatch):
+    import cells
+    import soundfile
+
+    import mtlaug_sb.dataio.preparation as preparation
+
+    first = grid("--folds=2")
+    read, opened = preparation.build_manifest, []
+    monkeypatch.setattr(preparation, "build_manifest", lambda *a: opened.append("manifest") or read(*a))
+    sound = soundfile.SoundFile
+    monkeypatch.setattr(soundfile, "SoundFile", lambda *a, **k: opened.append("audio") or sound(*a, **k))
+    cells._caches.clear()
+    again = grid("--folds=2", f"--output_folder={tmp_path / 'again'}")
+    assert (opened.count("manifest"), opened.count("audio")) == (1, 32)  # by the parent
+    assert again == first
 
 
 @pytest.mark.real_data

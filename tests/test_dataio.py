@@ -41,6 +41,18 @@ def test_resampled_and_mixed_down_said_once_each(tmp_path, caplog):
     ]
 
 
+def test_mp3_under_another_name_is_said(tmp_path, caplog):
+    soundfile.write(tmp_path / "a.mp3", TONE, 16000)
+    for name in "bc":
+        AudioReader()(str(tmp_path / "a.mp3"))
+        (tmp_path / f"{name}.wav").write_bytes((tmp_path / "a.mp3").read_bytes())
+    assert caplog.text == ""
+    reader = AudioReader()
+    for name in "bc":
+        reader(str(tmp_path / f"{name}.wav"))
+    assert [r.message.partition("b.wav")[2][:10] for r in caplog.records] == [" holds MP3"]
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [

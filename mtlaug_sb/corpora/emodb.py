@@ -4,6 +4,7 @@ import pathlib
 import re
 
 from mtlaug_sb.interfaces import Utterance
+from mtlaug_sb.published_counts import warn_of_differences
 from mtlaug_sb.registry import register
 
 EMOTIONS = {
@@ -16,6 +17,9 @@ EMOTIONS = {
     "N": "neutral",
 }
 MALE = {"03", "10", "11", "12", "15"}
+PUBLISHED = {
+    "anger": 127, "boredom": 81, "disgust": 46, "fear": 69, "happiness": 71, "sadness": 62, "neutral": 79,
+}  # fmt: skip
 NAME = re.compile(r"(\d\d)([ab]\d\d)([WLEAFTN])([a-z])")
 
 
@@ -27,14 +31,17 @@ class EMODB:
     """
 
     def read(self, data_folder):
-        """Utterances in order of name; files with other names are not EMODB's and are passed over."""
+        """Utterances in order of path, each once; files with other names are not EMODB's and are passed over."""
+        found = {}
         for path in sorted(pathlib.Path(data_folder).rglob("*")):
             match = NAME.fullmatch(path.stem)
-            if match and path.suffix.lower() in (".wav", ".flac"):
+            if match and path.suffix.lower() in (".wav", ".flac") and path.stem not in found:
                 speaker, text, emotion, _ = match.groups()
+                found[path.stem] = EMOTIONS[emotion]
                 labels = {
                     "emotion": EMOTIONS[emotion],
                     "gender": "male" if speaker in MALE else "female",
                     "text": text,
                 }
                 yield Utterance(path.stem, str(path), speaker, labels)
+        warn_of_differences("emodb", found.values(), PUBLISHED)

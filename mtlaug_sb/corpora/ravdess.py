@@ -4,6 +4,7 @@ import pathlib
 import re
 
 from mtlaug_sb.interfaces import Utterance
+from mtlaug_sb.published_counts import warn_of_differences
 from mtlaug_sb.registry import register
 
 EMOTIONS = {
@@ -16,6 +17,7 @@ EMOTIONS = {
     "07": "disgust",
     "08": "surprise",
 }
+PUBLISHED = dict.fromkeys(EMOTIONS.values(), 192) | {"neutral": 96}
 NAME = re.compile(r"03-01-(0[1-8])-(0[12])-(0[12])-(0[12])-(0[1-9]|1\d|2[0-4])")
 
 
@@ -29,12 +31,12 @@ class RAVDESS:
 
     def read(self, data_folder):
         """Utterances in order of name, each once: some copies of the corpus hold every file twice."""
-        seen = set()
+        found = {}
         for path in sorted(pathlib.Path(data_folder).rglob("*")):
             match = NAME.fullmatch(path.stem)
-            if match and path.suffix.lower() in (".wav", ".flac") and path.stem not in seen:
-                seen.add(path.stem)
+            if match and path.suffix.lower() in (".wav", ".flac") and path.stem not in found:
                 emotion, intensity, statement, _, actor = match.groups()
+                found[path.stem] = EMOTIONS[emotion]
                 labels = {
                     "emotion": EMOTIONS[emotion],
                     "gender": "male" if int(actor) % 2 else "female",
@@ -42,3 +44,4 @@ class RAVDESS:
                     "text": statement,
                 }
                 yield Utterance(path.stem, str(path), actor, labels)
+        warn_of_differences("ravdess", found.values(), PUBLISHED)

@@ -10,6 +10,8 @@ import torchaudio
 
 logger = logging.getLogger(__name__)
 LFS_STUB = b"version https://git-lfs.github.com/spec"
+LOSSY = ("MP3", "OGG")
+LOSSLESS_NAMES = (".wav", ".flac")
 SILENCE = 1.6e-5  # peak, of full scale: half a step of 16-bit audio
 
 
@@ -53,7 +55,12 @@ class AudioReader:
 
     def _read(self, path):
         try:
-            samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+            with soundfile.SoundFile(path) as file:
+                samples, rate = file.read(dtype="float32", always_2d=True), file.samplerate
+                if file.format in LOSSY and pathlib.Path(path).suffix.lower() in LOSSLESS_NAMES:
+                    self._say_once(
+                        f"{path} holds {file.format} whatever its name says: such audio went through lossy coding", "lossy"
+                    )
         except (soundfile.SoundFileError, OSError) as error:
             raise AudioError(f"{path}: {_why_unreadable(path, error)}") from None
         if not len(samples):

@@ -4,6 +4,7 @@ import logging
 import pathlib
 
 from mtlaug_sb.dataio.manifest import build_manifest, read_manifest, write_manifest
+from mtlaug_sb.dataio.shared_data import corpora_of, corpus_key
 from mtlaug_sb.dataio.splits import check_splits, keep_classes, split_by_speaker
 from mtlaug_sb.registry import find, make
 
@@ -11,7 +12,7 @@ logger = logging.getLogger(__name__)
 SPLITS = ("train", "valid", "test", "unlabelled")
 
 
-def prepare(hparams, read_audio):
+def prepare(hparams, read_audio, manifests=None):
     """Write ``train.json``, ``valid.json``, ``test.json`` and, with unlabelled speech, ``unlabelled.json``.
 
     Arguments
@@ -22,6 +23,8 @@ def prepare(hparams, read_audio):
         ``unlabelled_folder``, ``save_folder``.
     read_audio : AudioReader
         Opens every file once.
+    manifests : dict or None
+        Of corpora that have been read already (see ``shared_data``).
 
     Raises
     ------
@@ -29,7 +32,10 @@ def prepare(hparams, read_audio):
         If an unfinished run in the folder was made with other data.
     """
     label, names = hparams["class_label"], hparams["classes"]
-    records = read_corpus(hparams["corpus"], hparams["corpus_options"], hparams["data_folder"], hparams, read_audio)
+    manifests = manifests or {}
+    records, *unlabelled_records = (
+        manifests.get(corpus_key(*corpus)) or read_corpus(*corpus, hparams, read_audio) for corpus in corpora_of(hparams)
+    )
     without_label = {k: r for k, r in records.items() if label not in r}
     splits = split_by_speaker(
         keep_classes(records, label, names, hparams["corpus"]),
@@ -42,10 +48,7 @@ def prepare(hparams, read_audio):
     if without_label:
         logger.info("%d utterances have no %s: %d of them train as unlabelled speech, the others are of held-out or unknown "
                     "speakers", len(without_label), label, len(unlabelled))  # fmt: skip
-    if hparams["unlabelled_corpus"]:
-        more = read_corpus(
-            hparams["unlabelled_corpus"], hparams["unlabelled_options"], hparams["unlabelled_folder"], hparams, read_audio
-        )
+    for more in unlabelled_records:
         # whatever it knows of the classes is not used: the same as any speech
         unlabelled |= {f"unlabelled/{k}": {key: v for key, v in r.items() if key != label} for k, r in more.items()}
     if unlabelled:

@@ -70,3 +70,29 @@ def plot_confusion(confusion, names, title, path):
     axes.set_xticklabels(names, rotation=30, ha="right")
     axes.set_yticklabels(names)
     figure.savefig(path, dpi=110)
+
+
+def plot_recalls(recalls, names, path):
+    """Draw the recall of every class, a group of bars per class and a bar per system.
+
+    Arguments
+    ---------
+    recalls : dict
+        System -> recalls in the order of ``names``, in [0, 1].
+    names : list of str
+        Classes.
+    path : str
+        PNG file.
+    """
+    figure = Figure(figsize=(2 + len(names) * (0.5 + 0.25 * len(recalls)), 3.4), layout="constrained")
+    axes = figure.subplots()
+    width = 0.8 / len(recalls)
+    for k, (system, values) in enumerate(recalls.items()):
+        places = [i + (k - (len(recalls) - 1) / 2) * width for i in range(len(names))]
+        bars = axes.bar(places, values, width, label=system)
+        axes.bar_label(bars, labels=[f"{value:.2f}" for value in values], fontsize="x-small", rotation=90, padding=2)
+    axes.axhline(1 / len(names), color="grey", linewidth=0.8, linestyle=":")
+    axes.set(xticks=range(len(names)), ylim=(0, 1.15), ylabel="recall")
+    axes.set_xticklabels(names)
+    axes.legend(fontsize="small", frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    figure.savefig(path, dpi=110)

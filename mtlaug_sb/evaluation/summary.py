@@ -25,23 +25,32 @@ def summarise(repeats, classes):
     dict
         ``UAR``: mean and standard deviation over repeats of the UAR pooled over all test predictions of a repeat, which is
         the headline; the same for the mean of the folds' UARs and for the cross entropy of the true class; every
-        repeat's figures; the confusion matrix of all repeats together.
+        repeat's figures; ``folds``: the speakers that are tested together; the confusion matrix of all repeats together.
+
+    Raises
+    ------
+    ValueError
+        If two repeats have different folds.
     """
-    per_repeat, total = {}, 0
+    per_repeat, total, folds = {}, 0, {}
     for seed, folders in repeats.items():
         paths = [pathlib.Path(f) / "predictions.csv" for f in folders]
         rows = read_predictions(paths)
         confusion = count_confusions(rows, classes)
-        folds = [json.loads((pathlib.Path(f) / "results.json").read_text())["test"]["UAR"] for f in folders]
+        cells = [json.loads((pathlib.Path(f) / "results.json").read_text()) for f in folders]
+        folds[seed] = [cell["speakers"]["test"] for cell in cells]
         per_repeat[str(seed)] = {
             **figures(confusion, classes),
-            "mean_of_folds_UAR": statistics.mean(folds),
+            "mean_of_folds_UAR": statistics.mean(cell["test"]["UAR"] for cell in cells),
             # the files have six decimals
             "cross_entropy": statistics.mean(-math.log(max(float(r[f"p_{r['truth']}"]), 1e-6)) for r in rows),
         }
         total = total + confusion
+    if any(fold != folds[first] for first in folds for fold in folds.values()):
+        raise ValueError(f"the repeats have different folds: {folds}")
     return {
         "classes": list(classes),
+        "folds": next(iter(folds.values())),
         "utterances": int(total.sum()) // len(repeats),
         "UAR": _spread([r["UAR"] for r in per_repeat.values()]),
         "cross_entropy": _spread([r["cross_entropy"] for r in per_repeat.values()]),

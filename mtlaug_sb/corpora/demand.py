@@ -1,0 +1,36 @@
+"""DEMAND (Thiemann, Ito, Vincent 2013): 18 noisy environments, five minutes each, on 16 microphones."""
+
+import pathlib
+import re
+
+from mtlaug_sb.interfaces import Utterance
+from mtlaug_sb.published_counts import warn_of_differences
+from mtlaug_sb.registry import register
+
+ENVIRONMENTS = (
+    *("DKITCHEN", "DLIVING", "DWASHING", "NFIELD", "NPARK", "NRIVER", "OHALLWAY", "OMEETING", "OOFFICE"),
+    *("PCAFETER", "PRESTO", "PSTATION", "SCAFE", "SPSQUARE", "STRAFFIC", "TBUS", "TCAR", "TMETRO"),
+)
+FOLDER = re.compile(r"([A-Z]+?)(?:_\d+k)?", re.IGNORECASE)
+
+
+@register("corpus", "demand")
+class DEMAND:
+    """Reads ``**/<ENVIRONMENT>/ch01.wav`` (or .flac); the folder may end in ``_16k`` or ``_48k``.
+
+    Only the first of the 16 channels: all of them recorded the same scene, and would be in training and test at once.
+    Of an environment that is there at several rates, one is taken. Label: ``environment`` (DKITCHEN, TCAR, ...).
+
+    Any other noise, a folder per environment, is read by ``corpus/folder`` with ``label_from_folder: environment``.
+    """
+
+    def read(self, data_folder):
+        """One recording per environment, in order of name, without a speaker."""
+        found = {}
+        for path in sorted(pathlib.Path(data_folder).rglob("ch01.*")):
+            match = FOLDER.fullmatch(path.parent.name)
+            if match and path.suffix.lower() in (".wav", ".flac"):
+                found.setdefault(match[1].upper(), path)
+        for environment, path in sorted(found.items()):
+            yield Utterance(environment, str(path), None, {"environment": environment})
+        warn_of_differences("demand", found, dict.fromkeys(ENVIRONMENTS, 1))

@@ -1,0 +1,153 @@
+"""The cells of a grid: where they run, what they share, and what becomes of one that fails. For recipes/crossvalidate.py."""
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import threading
+import time
+import traceback
+
+import joblib
+import torch
+import train
+from hyperpyyaml import resolve_references
+from tqdm import tqdm
+
+from mtlaug_sb.dataio.shared_data import INDEX, SharedData, write_shared
+from mtlaug_sb.experiment import read_experiment
+from mtlaug_sb.feature_cache import FeatureCache
+
+WORKER_DIED = joblib.externals.loky.process_executor.TerminatedWorkerError
+CACHE = "cells.cache"  # in the grid's folder while it runs
+ROUNDS = 3  # a cell that crashed is tried so often
+_caches = {}  # of a worker: folder of the shared data -> audio, features and manifests
+
+
+def local_workers(jobs=None):
+    """Processes on this machine: joblib's settings, threads of a cell, and who must live for them to live."""
+    jobs = jobs or os.cpu_count()
+    return {"backend": {"backend": "loky", "n_jobs": jobs}, "threads": max(1, os.cpu_count() // jobs), "parent": os.getpid()}
+
+
+def ray_workers(jobs=None, cpus=1, gpus=0.0):
+    """The same on a Ray cluster, as many as fit; a cell whose process dies is begun again by Ray."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if "RAY_ADDRESS" not in os.environ:
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # of a cluster of one's own, on this machine
+    try:
+        import ray
+        from ray.util.joblib import register_ray
+    except ModuleNotFoundError:
+        raise ValueError("--backend=ray: Ray is not installed: pip install -e '.[cluster]'") from None
+    register_ray()
+    recipes = pathlib.Path(__file__).resolve().parent
+    path = os.pathsep.join([str(recipes), str(recipes.parent), os.environ.get("PYTHONPATH", "")])
+    if not ray.is_initialized():
+        ray.init(runtime_env={"env_vars": {"PYTHONPATH": path}}, include_dashboard=False, log_to_driver=False)
+    there = ray.cluster_resources()
+    room = int(there.get("CPU", 0) // cpus)
+    if gpus > 0:
+        room = min(room, int(there.get("GPU", 0) / gpus))
+    if room < 1:
+        raise ValueError(
+            f"--backend=ray: a cell needs {cpus} CPUs and {gpus:g} GPUs; the cluster has "
+            f"{there.get('CPU', 0):g} and {there.get('GPU', 0):g}"
+        )
+    cell = {"num_cpus": cpus, "num_gpus": gpus, "max_restarts": ROUNDS - 1, "max_task_retries": ROUNDS - 1}
+    jobs = min(jobs or room, room)
+    return {"backend": {"backend": "ray", "n_jobs": jobs, "ray_remote_args": cell}, "threads": cpus, "parent": None}
+
+
+def share(folder, hparams_file, overrides, manifests, read_audio, megabytes, workers):
+    """Write what all cells need into the folder, unless it is there; returns where."""
+    settings = resolve_references(read_experiment(hparams_file), overrides).getvalue()
+    # what features depend on; a thread more or less may change their last bits
+    made_by = json.dumps([settings, manifests, workers["threads"], torch.__version__])
+    shared = folder / hashlib.sha1(made_by.encode()).hexdigest()[:16]
+    if not (shared / INDEX).exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        write_shared(shared, manifests, read_audio, megabytes)
+    (shared / "features").mkdir(exist_ok=True)
+    return shared
+
+
+def run_cells(hparams_file, run_opts, cells, open_cells, workers, shared, megabytes):
+    """Run the open cells, some at a time; returns {path: error} of what failed in every round."""
+    failures = {}
+    bar = tqdm(total=len(cells), initial=len(cells) - len(open_cells), unit="cell", smoothing=0)
+    for _ in range(ROUNDS):
+        if not open_cells:
+            break
+        common = (workers["threads"], str(shared), megabytes, os.getcwd(), workers["parent"])
+        work = [joblib.delayed(run_cell)(hparams_file, run_opts, cells[p], *common) for p in open_cells]
+        try:
+            for path, error, hopeless in in_any_order(workers["backend"], work, bar, cells):
+                failures[path] = error
+                if hopeless:  # wrong settings or data: every cell would say the same, as often as it is tried
+                    raise ValueError(error)
+        except WORKER_DIED as error:
+            # what it had finished is on disk
+            bar.write(f"a worker died: {str(error).splitlines()[0]}")
+        open_cells = [p for p in open_cells if not (p / "results.json").exists()]
+    bar.close()
+    return {p: failures.get(str(p), "its worker died") for p in open_cells}
+
+
+def in_any_order(backend, work, bar, cells):
+    """Results as they come, where the backend can give them so; the bar follows the cells on disk."""
+    finished = threading.Event()
+
+    def catch_up():
+        if new := sum((p / "results.json").exists() for p in cells) - bar.n:
+            bar.update(new)
+
+    def follow():
+        while not finished.wait(1.0):
+            catch_up()
+
+    follower = threading.Thread(target=follow, daemon=True)
+    follower.start()
+    try:
+        with joblib.parallel_config(**backend):
+            return_as = "generator_unordered" if backend["backend"] == "loky" else "list"
+            yield from joblib.Parallel(return_as=return_as, batch_size=1, pre_dispatch="all")(work)
+    finally:
+        finished.set()
+        follower.join()
+        catch_up()
+
+
+def run_cell(hparams_file, run_opts, overrides, threads, shared, megabytes, cwd, parent):
+    """Train one cell; returns its folder, its error or None, and whether trying again is of no use."""
+    os.chdir(cwd)
+    torch.set_num_threads(threads)
+    if parent not in (None, os.getpid()):
+        die_with(parent)
+    path = overrides["output_folder"]
+    try:
+        if shared not in _caches:
+            _caches.clear()
+            data = SharedData(shared)
+            features = FeatureCache(megabytes, pathlib.Path(shared) / "features")
+            _caches[shared] = {"audio": data, "manifests": data.manifests, "features": features}
+        train.run(hparams_file, run_opts, overrides, _caches[shared], quiet=True)
+    except (ValueError, TypeError, FileNotFoundError, FileExistsError) as error:
+        return path, f"{path}: {error}", True
+    except Exception:
+        return path, traceback.format_exc(limit=-3), False
+    return path, None, False
+
+
+def die_with(parent):
+    """End this process when the one that started it has ended: a grid called again must not meet it in a cell's folder."""
+    if any(thread.name == "die_with" for thread in threading.enumerate()):
+        return
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="die_with", daemon=True).start()
