@@ -20,7 +20,7 @@ from tqdm import tqdm
 from mtlaug_sb.inference import AudioError, EmotionRecognizer
 from mtlaug_sb.inference.segments import csv_cell, merge, rttm_lines
 
-ENDINGS = {f".{name.lower()}" for name in soundfile.available_formats()} | {".aif", ".oga", ".opus", ".wave"}
+ENDINGS = {f".{name.lower()}" for name in soundfile.available_formats()} - {".raw"} | {".aif", ".oga", ".opus", ".wave"}
 
 
 def main(arguments):
@@ -93,11 +93,15 @@ def find_files(paths, missing):
     """The files, and of folders the audio files below them, in order; what is not there joins ``missing``."""
     for path in paths:
         if path.is_dir():
-            yield from sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file())
+            yield from sorted(p for p in path.rglob("*") if _is_audio(p))
         elif path.exists():
             yield path
         else:
             missing.append(path)
+
+
+def _is_audio(path):
+    return path.suffix.lower() in ENDINGS and not path.name.startswith(".") and path.is_file()
 
 
 def output(path):

@@ -150,6 +150,9 @@ def test_a_pipe_is_not_waited_for(good, tmp_path):
         ("encoder", {"plugin": "encoder/cnn", "input_size": 20, "channels": [2_000_000, 2_000_000]}, "far more memory"),
         ("features", {"plugin": "features/log_mel", "n_fft": 2**23, "n_mels": 100_000}, "far more memory"),
         ("features", {"plugin": "features/log_mel", "n_mels": 20, "hop_ms": 0.000001}, "do not fit each other"),
+        ("features", {"plugin": "features/log_mel", "n_mels": 20, "hop_ms": 0.5}, "2001 frames a second"),
+        ("augmentations", {"speed": {"plugin": "augmentation/speed", "percents": [9_999_991]}}, "far more memory"),
+        ("augmentations", {"speed": {"plugin": "augmentation/speed", "shell": 1}}, "has no argument 'shell'"),
         ("features", {"plugin": "features/log_mel", "n_mels": 21}, "do not fit each other"),
         ("normalization", {"size": 2_000}, r"'normalization.mean' is \[2000\].*\[20\]"),
         ("normalization", {"size": True}, "'size' must be a whole number"),
@@ -188,6 +191,19 @@ def test_hostile_descriptions(good, tmp_path, key, value, says):
 def test_hostile_tasks(good, tmp_path, change, says):
     tasks = json.loads((good / "model.json").read_text())["tasks"]
     refused(changed(good, tmp_path / "m", tasks={**tasks, "emotion": {**tasks["emotion"], **change}}), says)
+
+
+def test_a_task_called_as_torch_calls_something(good, tmp_path):
+    tasks = json.loads((good / "model.json").read_text())["tasks"]
+    folder = changed(good, tmp_path / "m", tasks={**tasks, "keys": tasks["augmentation"]})
+    refused(folder, "cannot be put together")
+
+
+@pytest.mark.parametrize("name", ["hyperparams.yaml", "model.ckpt"])
+def test_pipes_beside_the_model_are_not_waited_for(good, tmp_path, name):
+    folder = changed(good, tmp_path / "m")
+    os.mkfifo(folder / name)
+    refused(folder, name)
 
 
 @pytest.mark.parametrize(

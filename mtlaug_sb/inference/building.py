@@ -11,7 +11,8 @@ from mtlaug_sb.normalization import GlobalNormalization
 from mtlaug_sb.registry import find, make
 
 SPARE_BYTES = 256_000_000  # for what a plugin computes when it is made: mel bands, resampling filters
-TRIAL_BYTES = 4_000_000_000  # of all results together, in the pass of one second through a new network
+MAX_FRAMES = 1000  # of the front end, a second
+TRIAL_BYTES = 1_000_000_000  # of all results together, in the pass of one second through a new network
 
 
 def build_network(description, weight_bytes):
@@ -32,13 +33,13 @@ def build_network(description, weight_bytes):
     """
     tasks = description["tasks"]
     with torch.random.fork_rng(devices=[]), _limit(2 * weight_bytes + SPARE_BYTES):
-        network = Network(
-            build(description["features"], description),
-            GlobalNormalization(description["normalization"]["size"]),
-            build(description["encoder"], description),
-            {name: build(task["head"], description) for name, task in tasks.items()},
-            {name: task["layer"] for name, task in tasks.items()},
-        )
+        features, encoder = build(description["features"], description), build(description["encoder"], description)
+        heads = {name: build(task["head"], description) for name, task in tasks.items()}
+        normalization = GlobalNormalization(description["normalization"]["size"])
+        try:
+            network = Network(features, normalization, encoder, heads, {name: task["layer"] for name, task in tasks.items()})
+        except (KeyError, TypeError) as error:  # a task's name that torch has taken, a plugin that is no module
+            raise ModelError(f"the model's parts cannot be put together ({_line(error)})") from None
     return network.eval()
 
 
@@ -57,9 +58,12 @@ def try_network(network, description):
         If its parts do not fit each other, or it does not answer as the description says.
     """
     wavs = torch.rand(2, description["sample_rate"], generator=torch.Generator().manual_seed(0)) - 0.5
-    with torch.no_grad(), _limit(TRIAL_BYTES):
+    with torch.no_grad(), _limit(TRIAL_BYTES + 4 * _size(network)):
         try:
-            answers = network(wavs, torch.tensor([1.0, 0.5]), list(description["tasks"]))
+            features, lengths = network.extract(wavs, torch.tensor([1.0, 0.5]))
+            if features.shape[1] > MAX_FRAMES:
+                raise ValueError(f"{features.shape[1]} frames a second; at most {MAX_FRAMES}")
+            answers = network.answer(features, lengths, list(description["tasks"]))
         except AllocationError as error:
             raise ModelError(f"the model would need too much memory for a second of speech ({error})") from None
         except Exception as error:
@@ -107,6 +111,10 @@ def _build_value(value, description):
             return build(value, description)
         return {k: _build_value(v, description) for k, v in value.items()}
     return [_build_value(v, description) for v in value] if isinstance(value, list) else value
+
+
+def _size(network):
+    return sum(t.numel() * t.element_size() for t in network.state_dict().values())
 
 
 class _limit(AllocationLimit):

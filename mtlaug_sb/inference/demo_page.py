@@ -82,13 +82,16 @@ def make_page(model, max_seconds=MAX_SECONDS):
                 audio = gradio.Audio(
                     sources=["upload", "microphone"],
                     type="filepath",
-                    label=f"Speech, at most {max_seconds} s",
+                    label=f"Speech, at most {max_seconds:g} s",
                     elem_id="speech",
+                    buttons=["download"],  # no sharing, which would upload
                 )
             with gradio.Column():
                 label = gradio.Label(label="Emotion", elem_id="emotion")
-        recording = gradio.Plot(label="Timeline, features and attention", elem_id="recording")
-        augmentations = gradio.Plot(label="What each augmentation does to input and answer", elem_id="augmentations")
+        gradio.Markdown("### Timeline, features and attention")
+        recording = gradio.Plot(show_label=False, elem_id="recording")
+        gradio.Markdown("### What each augmentation does to the input and to the answer")
+        augmentations = gradio.Plot(show_label=False, elem_id="augmentations")
         audio.change(
             answer,
             audio,

@@ -11,7 +11,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from mtlaug_sb.inference.building import build_network, try_network
+from mtlaug_sb.inference.building import build_augmentations, build_network, try_network
 from mtlaug_sb.inference.description import MAX_CHARACTERS, ModelError, check, parse
 from mtlaug_sb.inference.stock_files import check_neighbours
 
@@ -92,6 +92,7 @@ def _read_network(path, description, max_bytes):
             raise ModelError(f"{path.name}: '{name}' has values that are not finite")
     network.load_state_dict(tensors)
     try_network(network, description)
+    build_augmentations(description)  # refused now rather than when they are wanted
     return network
 
 

@@ -193,7 +193,8 @@ class EmotionRecognizer(nn.Module):
         """
         asked = [task for task in self.check_tasks(tasks) if task != self.main_task]
         unsure_below = self._setting("unsure_below", unsure_below)
-        return answer_files(self, list(paths), asked, batch_size, unsure_below, on_error, progress)
+        paths = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+        return answer_files(self, paths, asked, batch_size, unsure_below, on_error, progress)
 
     @torch.inference_mode()
     def attention(self, wav):

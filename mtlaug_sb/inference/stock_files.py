@@ -17,7 +17,7 @@ pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
     loadables: {model: !ref <model>, label_encoder: !ref <label_encoder>}
 """
 _PICKLES = (".ckpt", ".pt", ".pth", ".bin", ".pkl", ".pickle", ".joblib", ".npy", ".npz")
-_TEXTS = {"model.ckpt", "label_encoder.ckpt"}
+_NOT_PICKLED = {"model.ckpt", "label_encoder.ckpt"}
 
 
 def check_neighbours(folder):
@@ -33,17 +33,20 @@ def check_neighbours(folder):
     """
     for path in sorted(folder.iterdir()):
         if path.name == "hyperparams.yaml":
-            with open(path, "rb") as file:
-                if file.read(len(HYPERPARAMS) + 1).replace(b"\r\n", b"\n") != HYPERPARAMS.encode():
-                    raise ModelError(
-                        f"'{path}' is not what an export writes, and may run code in SpeechBrain: this folder is not used"
-                    )
-        elif path.suffix.lower() in _PICKLES:
-            with open(path, "rb") as file:
-                head = file.read(9)
-            # safetensors: eight bytes of length and a brace; the label encoder: text that begins with a quote
-            good = path.name in _TEXTS and (head[8:] == b"{" or head[:1] in b"'\"")
-            if not good:
+            if _head(path, 2 * len(HYPERPARAMS)).replace(b"\r\n", b"\n") != HYPERPARAMS.encode():
                 raise ModelError(
-                    f"'{path.name}' in '{folder}' may be pickled, which an export never is: this folder is not used"
+                    f"'{path}' is not what an export writes, and may run code in SpeechBrain: this folder is not used"
                 )
+        elif path.suffix.lower() in _PICKLES:
+            head = _head(path, 9)
+            # safetensors: eight bytes of length and a brace; the label encoder: text that begins with a quote
+            if path.name not in _NOT_PICKLED or not (head[8:] == b"{" or head[:1] in (b"'", b'"')):
+                raise ModelError(f"'{path.name}' in '{folder}' may be pickled, as no file of an export is: not used")
+
+
+def _head(path, size):
+    """The first bytes of a plain file; nothing of what would have to be waited for."""
+    if not path.is_file():
+        return b""
+    with open(path, "rb") as file:
+        return file.read(size)

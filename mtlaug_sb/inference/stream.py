@@ -39,7 +39,7 @@ class Stream:
     -------
     >>> stream = Stream(lambda samples: [0.4, 0.6], ["anger", "sadness"], 16000, 16000, 2.0, 1.0, 0.0)
     >>> [(s.start_s, s.end_s, s.label) for s in [*stream.push(np.ones(16000 * 3)), *stream.finish()]]
-    [(0.0, 1.5, 'sadness'), (1.5, 3.0, 'sadness')]
+    [(0.0, 1.5, 'sadness'), (1.5, 2.5, 'sadness'), (2.5, 3.0, 'sadness')]
     """
 
     def __init__(self, answer, labels, model_rate, sample_rate, window_s, hop_s, unsure_below):
