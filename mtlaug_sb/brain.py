@@ -12,6 +12,7 @@ from speechbrain.utils.repro import SaveableGenerator
 from mtlaug_sb.feature_cache import FeatureCache
 from mtlaug_sb.history import History
 from mtlaug_sb.masking import labelled_rows, stack_rows, trim, valid_mask
+from mtlaug_sb.plugin_arguments import naming
 from mtlaug_sb.policy import AugmentationPolicy
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class MultiTaskBrain(sb.Brain):
         self.untouched = AugmentationPolicy({})
         self.policy = hparams["augmentation"] or self.untouched
         _check_tasks(self.tasks, hparams["main_task"], {*hparams["targets"], *CLEAN_OR_SEEN, *self.policy.provides})
+        _check_names(self.tasks, self.policy)
         self.task_modules = {f"task_{name}": task for name, task in self.tasks.items()}
         modules = {**hparams["modules"], **self.task_modules}
         super().__init__(modules, hparams["opt_class"], hparams, run_opts, checkpointer)
@@ -83,10 +85,11 @@ class MultiTaskBrain(sb.Brain):
         for name, task in self.tasks.items():
             # without the policy nobody provides its target: such a task has nothing to say then
             if task.target in targets:
-                frames, lengths = layers[task.layer]
+                frames, lengths = _layer(layers, name, task)
                 views = ((frames[n:], lengths[n:]), targets[SOURCES]) if task.compares_views else ()
                 target = targets[task.target]
-                predictions, terms = self.modules[f"task_{name}"](frames[:n], lengths[:n], target, *views)
+                with naming(f"task '{name}'"):
+                    predictions, terms = self.modules[f"task_{name}"](frames[:n], lengths[:n], target, *views)
                 outputs[name] = (predictions, terms, target)
         return outputs
 
@@ -287,6 +290,24 @@ def _check_tasks(tasks, main_task, provided):
                 f"task '{name}' needs the target '{task.target}', which nobody provides; {hint}"
                 f"provided: {', '.join(sorted(provided))}"
             )
+
+
+def _check_names(tasks, policy):
+    """Refuse names of classes that are not those of the policy, in its order: figures would stand under wrong names."""
+    for name, task in tasks.items():
+        for metric in task.metrics if task.target in policy.provides else ():
+            if getattr(metric, "names", policy.names) != policy.names:
+                raise ValueError(
+                    f"task '{name}' names the classes {', '.join(metric.names)}, and the policy's types are "
+                    f"{', '.join(policy.names)}: name the same, in this order"
+                )
+
+
+def _layer(layers, name, task):
+    """(frames, lengths) of the layer that a task sits on."""
+    if not -len(layers) <= task.layer < len(layers):
+        raise ValueError(f"task '{name}' sits on layer {task.layer}, and the encoder has layers 0 to {len(layers) - 1}")
+    return layers[task.layer]
 
 
 def _nan_padding(features, lengths):

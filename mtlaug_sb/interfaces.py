@@ -122,7 +122,8 @@ class Target(Protocol):
     """Makes a tensor of a manifest's record. No ``nn.Module``.
 
     ``size``: of its first dimension. ``mixable`` (True where not said): whether a weighted mean of two targets is one;
-    where it is not, rows that mixup mixed count as unlabelled.
+    where it is not, rows that mixup mixed count as unlabelled. A target with ``names`` (of classes, whose head gives
+    ``logits``) or ``labels`` (of numbers, whose head gives ``values``) is answered by the exported model too.
     """
 
     size: int

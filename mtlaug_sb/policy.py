@@ -36,7 +36,8 @@ class AugmentationPolicy(nn.Module):
     Arguments
     ---------
     effects : dict
-        Type name -> augmentation (see ``interfaces.Augmentation``); one that is None is left out.
+        Type name -> augmentation (see ``interfaces.Augmentation``); one that is None is left out, and the probabilities of
+        the others grow to sum to one.
     probabilities : dict
         Type name -> probability, "none" among them; they must sum to one. By default all alike. None as for effects.
     seed : int
@@ -54,15 +55,22 @@ class AugmentationPolicy(nn.Module):
         super().__init__()
         if "none" in effects:
             raise ValueError("'none' is the type of an untouched utterance; call the effect otherwise")
+        left_out = {name for name, effect in effects.items() if effect is None}
         effects = {name: effect for name, effect in effects.items() if effect is not None}
         self.effects = nn.ModuleDict(effects)
         self.names = ["none", *effects]
         self.target = target
         self.provides = [target] if effects else []
-        given = {name: p for name, p in (probabilities or {}).items() if p is not None}
+        given = {name: p for name, p in (probabilities or {}).items() if p is not None and name not in left_out}
         probabilities = given or dict.fromkeys(self.names, 1 / len(self.names))
-        if set(probabilities) != set(self.names) or abs(sum(probabilities.values()) - 1) > 1e-6:
-            raise ValueError(f"probabilities {probabilities} must be given for {self.names} and sum to 1")
+        total = sum(probabilities.values())
+        if left_out and total > 0:
+            probabilities = {name: p / total for name, p in probabilities.items()}
+            total = 1.0
+        if set(probabilities) != set(self.names) or abs(total - 1) > 1e-6:
+            raise ValueError(
+                f"probabilities {probabilities} must be given for {', '.join(self.names)} and sum to 1, not {total:g}"
+            )
         self.probabilities = torch.tensor([probabilities[name] for name in self.names])
         self.n_variants = torch.tensor([1] + [getattr(effect, "n_variants", 1) for effect in effects.values()])
         self.generator = torch.Generator().manual_seed(seed)

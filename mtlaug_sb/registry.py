@@ -93,7 +93,8 @@ def find(plugin):
     near = [p for p in known if p.endswith(f"/{name or kind}")] or difflib.get_close_matches(str(plugin), known, n=3)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     broken = "".join(f"; not loaded: {package}: {error}" for package, error in not_loaded().items())
-    raise ValueError(f"no plugin is called '{plugin}'; {hint}known: {listed}{broken}")
+    yours = "; a file of your own is loaded by the YAML's line 'plugins: !apply:mtlaug_sb.load_plugins [plugins/FILE.py]'"
+    raise ValueError(f"no plugin is called '{plugin}'; {hint}known: {listed}{broken}{yours}")
 
 
 def plugins():

@@ -32,11 +32,15 @@ class Task(nn.Module):
     Raises
     ------
     ValueError
-        If ``loss_weights`` names a loss that is not there.
+        If ``loss_weights`` names a loss that is not there, or a weight is no number.
     """
 
     def __init__(self, target, head, losses, loss_weights=None, weight=1.0, schedule=None, metrics=(), layer=-1):
         super().__init__()
+        numbers = {"weight": weight, **{f"loss_weights.{k}": v for k, v in (loss_weights or {}).items()}}
+        for argument, value in numbers.items():
+            if not isinstance(value, int | float):
+                raise ValueError(f"{argument} must be a number, is {value!r}")
         self.target = target
         self.layer = layer
         self.head = head
@@ -81,7 +85,7 @@ class Task(nn.Module):
         ValueError
             If a loss reads a prediction that the head does not give, or does not fit its shape.
         """
-        predictions = self.head(frames, lengths)
+        predictions = self._predict(frames, lengths)
         rows = labelled_rows(targets)
         rows = slice(None) if rows.all() else rows  # spares copies
         with torch.no_grad():
@@ -97,6 +101,17 @@ class Task(nn.Module):
             # the sum of no value is zero and keeps the graph: distributed training waits for this head's gradient
             terms[name] = values.mean() if len(values) else values.sum()
         return predictions, terms
+
+    def _predict(self, frames, lengths):
+        try:
+            return self.head(frames, lengths)
+        except RuntimeError as error:
+            if "shape" not in str(error) and "size" not in str(error):
+                raise
+            raise ValueError(
+                f"{type(self.head).__name__} does not fit frames {tuple(frames.shape)} of layer {self.layer}: {error}; is "
+                f"its input_size {frames.shape[2]}?"
+            ) from error
 
     def objective(self, terms):
         """The weighted sum of the task's losses, from what ``forward`` returned."""
@@ -130,7 +145,7 @@ def _evaluate(name, loss, predictions, targets, lengths):
     shapes = f"predictions {tuple(predictions.shape)} and targets {tuple(targets.shape)}"
     try:
         values = loss(predictions, targets, lengths)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # torch raises either
         if predictions.shape == targets.shape:
             raise
         raise ValueError(f"loss '{name}' does not fit {shapes}: {error}") from error

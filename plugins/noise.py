@@ -1,13 +1,11 @@
 """Additive noise as an augmentation: SpeechBrain's AddNoise behind the contract."""
 
-import pathlib
-
 import torch
 from speechbrain.augment.time_domain import AddNoise
 from torch import nn
 
-from mtlaug_sb import make, register
-from mtlaug_sb.dataio.audio import AudioReader
+from mtlaug_sb import register
+from mtlaug_sb.dataio.audio import read_recordings
 
 
 @register("augmentation", "noise")
@@ -33,14 +31,7 @@ class Noise(nn.Module):
 
     def __init__(self, folder=None, snr_low=5.0, snr_high=20.0, sample_rate=16000):
         super().__init__()
-        recordings = []
-        if folder is not None:
-            if not pathlib.Path(folder).is_dir():
-                raise FileNotFoundError(f"no folder of noise '{folder}'")
-            read = AudioReader(sample_rate)
-            recordings = [read(u.path) for u in make("corpus/folder").read(folder)]
-            if not recordings:
-                raise FileNotFoundError(f"no audio file below the folder of noise '{folder}'")
+        recordings = read_recordings(folder, sample_rate) if folder is not None else []
         self.add = _AddRecordings(recordings, snr_low, snr_high)
 
     def forward(self, inputs, lengths, targets, generator):

@@ -1,13 +1,11 @@
 """Reverberation as an augmentation: SpeechBrain's AddReverb behind the contract."""
 
-import pathlib
-
 import torch
 from speechbrain.augment.time_domain import AddReverb
 from torch import nn
 
-from mtlaug_sb import make, register
-from mtlaug_sb.dataio.audio import AudioReader
+from mtlaug_sb import register
+from mtlaug_sb.dataio.audio import read_recordings
 from mtlaug_sb.masking import absolute_lengths
 
 
@@ -37,14 +35,7 @@ class Reverb(nn.Module):
 
     def __init__(self, folder=None, rt60_low=0.2, rt60_high=0.8, direct_db=3.0, sample_rate=16000):
         super().__init__()
-        responses = []
-        if folder is not None:
-            if not pathlib.Path(folder).is_dir():
-                raise FileNotFoundError(f"no folder of room responses '{folder}'")
-            read = AudioReader(sample_rate)
-            responses = [read(u.path) for u in make("corpus/folder").read(folder)]
-            if not responses:
-                raise FileNotFoundError(f"no audio file below the folder of room responses '{folder}'")
+        responses = read_recordings(folder, sample_rate) if folder is not None else []
         self.add = _AddRoom(responses, (rt60_low, rt60_high), direct_db, sample_rate)
 
     def forward(self, inputs, lengths, targets, generator):

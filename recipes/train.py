@@ -182,4 +182,6 @@ if __name__ == "__main__":
         logger.debug("Stopped", exc_info=True)
         files = [h.baseFilename for h in logging.getLogger().handlers if hasattr(h, "baseFilename")]
         where = f" (traceback in {files[0]})" if files else ""
-        sys.exit(f"error: {' '.join(str(error).split())}{where}")
+        # HyperPyYAML wraps what it cannot make in further arguments; the last one says what was wrong
+        said = error.args[-1] if isinstance(error, TypeError | ValueError) and error.args else error
+        sys.exit(f"error: {' '.join(str(said).split())}{where}")

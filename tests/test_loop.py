@@ -191,3 +191,35 @@ def test_padding_cannot_be_seen_by_the_whole_model():
     for i, wav in enumerate(wavs):
         for one, many in zip(logits(wav.unsqueeze(0), torch.ones(1)), together, strict=True):
             assert torch.allclose(one[0], many[i], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"layer": 7}, "task 'only' sits on layer 7, and the encoder has layers 0 to 1"),
+        (
+            {"head": make("head/attentive", input_size=9, n_classes=2)},
+            r"'only': Attentive does not fit .* input_size 6",
+        ),
+        (
+            {"head": make("head/attentive", input_size=6, n_classes=3)},
+            r"task 'only': loss 'ce' does not fit .*\(4, 3\).*\(4, 2\)",
+        ),
+    ],
+)
+def test_a_task_that_does_not_fit_is_named(tmp_path, change, says):
+    brain = build(tmp_path)
+    for name, value in change.items():
+        setattr(brain.tasks["only"], name, value)
+    batch = PaddedBatch([Utterances()[i] for i in range(4)], padded_keys=["wav"])
+    with pytest.raises(ValueError, match=says):
+        brain.compute_forward(batch, sb.Stage.TRAIN)
+
+
+def test_names_of_the_types_in_another_order_are_refused(tmp_path):
+    policy = AugmentationPolicy({"speed": make("augmentation/speed"), "mixup": make("augmentation/mixup")})
+    metric = make("metric/classification", names=["none", "mixup", "speed"])
+    head, losses = make("head/attentive", input_size=6, n_classes=3), {"ce": make("loss/cross_entropy")}
+    tasks = {"only": Task("label", head, losses), "which": Task("augmentation", head, losses, metrics=[metric])}
+    with pytest.raises(ValueError, match="classes none, mixup, speed, and the policy's types are none, speed, mixup"):
+        build(tmp_path, augmentation=policy, tasks=tasks)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from mtlaug_sb import make
 from mtlaug_sb.augment.mixup import Mixup
 from mtlaug_sb.augment.specaugment import SpecAugment
 from mtlaug_sb.augment.speed import Speed
@@ -132,3 +133,10 @@ def test_probabilities_must_fit():
         paper_policy(probabilities={"none": 1.0})
     with pytest.raises(ValueError, match="untouched"):
         AugmentationPolicy({"none": Mixup()})
+
+
+def test_an_effect_that_is_null_is_left_out_and_the_others_share_its_probability():
+    effects = {"speed": make("augmentation/speed"), "mixup": None}
+    policy = AugmentationPolicy(effects, {"none": 0.3, "speed": 0.3, "mixup": 0.4})
+    assert policy.names == ["none", "speed"]
+    assert policy.probabilities.tolist() == pytest.approx([0.5, 0.5])

@@ -239,7 +239,7 @@ def test_reverberation_equals_scipys_convolution_up_to_level_and_delay(tmp_path)
 
 def test_folders_without_audio_are_refused(tmp_path):
     for plugin in ("augmentation/noise", "augmentation/reverb"):
-        with pytest.raises(FileNotFoundError, match="no folder of"):
+        with pytest.raises(FileNotFoundError, match="no folder of recordings"):
             make(plugin, folder="/nowhere")
         with pytest.raises(FileNotFoundError, match="no audio file below"):
             make(plugin, folder=str(tmp_path))

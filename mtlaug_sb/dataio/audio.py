@@ -8,6 +8,8 @@ import soundfile
 import torch
 import torchaudio
 
+from mtlaug_sb.registry import make
+
 logger = logging.getLogger(__name__)
 LFS_STUB = b"version https://git-lfs.github.com/spec"
 LOSSY = ("MP3", "OGG")
@@ -82,6 +84,23 @@ class AudioReader:
         if about not in self._said:
             self._said.add(about)
             logger.warning(message)
+
+
+def read_recordings(folder, sample_rate):
+    """All audio files below a folder, as samples [time] each, at one rate in Hz.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder is not there, or holds none.
+    """
+    folder, read = pathlib.Path(folder), AudioReader(sample_rate)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder of recordings '{folder}'")
+    recordings = [read(utterance.path) for utterance in make("corpus/folder").read(folder)]
+    if not recordings:
+        raise FileNotFoundError(f"no audio file below '{folder}'")
+    return recordings
 
 
 def _why_unreadable(path, error):

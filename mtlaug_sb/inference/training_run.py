@@ -55,7 +55,7 @@ def write_model_of_run(folder, brain, valid_loader, valid_records):
 def answering_tasks(brain):
     """{task: {"classes": names or None, "numbers": names or None}} of the tasks that say something to a user.
 
-    These are the ones whose target has names: classes, numbers, types of augmentation.
+    These are the ones whose target has ``names`` (of classes) or ``labels`` (of numbers), and the types of augmentation.
     """
     answering = {}
     for name, task in brain.tasks.items():
@@ -68,6 +68,8 @@ def answering_tasks(brain):
             answering[name] = {"classes": [*target.names, *spare], "numbers": None}
         elif getattr(target, "labels", None):
             answering[name] = {"classes": None, "numbers": list(target.labels)}
+        elif target is not None:
+            logger.info("Task '%s' is not in model/: its target has neither names (classes) nor labels (numbers)", name)
     return answering
 
 
