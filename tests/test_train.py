@@ -255,6 +255,10 @@ def test_a_task_head_loss_and_effect_the_library_has_never_seen(train, tmp_path)
     log = table(tmp_path / "run" / "train_log.csv")
     assert float(log[-1]["train/unseen/squared"]) < float(log[0]["train/unseen/squared"])
     assert "valid/unseen/squared" in log[0]
+    # its head calls its prediction otherwise than an exported model can tell: the others are there
+    model = EmotionRecognizer.from_hparams(tmp_path / "run")
+    assert list(model.description["tasks"]) == ["emotion"]
+    assert "'unseen' is not in model/: its head gives no 'logits' [batch, 2]" in (tmp_path / "run" / "log.txt").read_text()
 
 
 # ---------------------------------------------------------------------- folders and errors

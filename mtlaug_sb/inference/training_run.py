@@ -40,7 +40,7 @@ def write_model_of_run(folder, brain, valid_loader, valid_records):
         The calibration.
     """
     try:
-        answering = answering_tasks(brain)
+        answering = without_other_predictions(brain, answering_tasks(brain))
         network = network_of(brain, answering).eval()
         rows = main_answers(network, brain, valid_loader)
         speakers = [valid_records[utterance]["speaker"] for utterance in rows[2]]
@@ -71,6 +71,26 @@ def answering_tasks(brain):
         elif target is not None:
             logger.info("Task '%s' is not in model/: its target has neither names (classes) nor labels (numbers)", name)
     return answering
+
+
+@torch.no_grad()
+def without_other_predictions(brain, answering):
+    """The tasks whose head gives what a user can be told: ``logits`` of the classes, or ``values`` of the numbers.
+
+    A head of a user's own may call its prediction otherwise; the model would be refused when it is loaded.
+    """
+    network = network_of(brain, answering).eval()
+    wavs = torch.rand(1, brain.hparams.sample_rate, generator=torch.Generator().manual_seed(0)).to(brain.device) - 0.5
+    answers = network(wavs, torch.ones(1, device=brain.device), list(answering))
+    fitting = {}
+    for name, names in answering.items():
+        key, labels = ("logits", names["classes"]) if names["classes"] is not None else ("values", names["numbers"])
+        given = answers[name].get(key)
+        if given is not None and tuple(given.shape) == (1, len(labels)):
+            fitting[name] = names
+        else:
+            logger.info("Task '%s' is not in model/: its head gives no '%s' [batch, %d]", name, key, len(labels))
+    return fitting
 
 
 def network_of(brain, tasks):
