@@ -105,6 +105,8 @@ class Task(nn.Module):
     def _predict(self, frames, lengths):
         try:
             return self.head(frames, lengths)
+        except torch.OutOfMemoryError:  # a RuntimeError whose text speaks of sizes, too
+            raise
         except RuntimeError as error:
             if "shape" not in str(error) and "size" not in str(error):
                 raise
@@ -145,6 +147,8 @@ def _evaluate(name, loss, predictions, targets, lengths):
     shapes = f"predictions {tuple(predictions.shape)} and targets {tuple(targets.shape)}"
     try:
         values = loss(predictions, targets, lengths)
+    except torch.OutOfMemoryError:
+        raise
     except (RuntimeError, ValueError) as error:  # torch raises either
         if predictions.shape == targets.shape:
             raise
