@@ -31,7 +31,7 @@ class MultiTaskBrain(sb.Brain):
         ``choose_epoch_by`` (a column of the history; higher is better, or lower with a minus before it), ``train_log``.
     run_opts : dict or RunOptions
         SpeechBrain's run options.
-    checkpointer : speechbrain.utils.checkpoints.Checkpointer or None
+    checkpointer : WholeCheckpointer or None
         Gets everything that a resumed run needs.
     feature_cache : FeatureCache or None
         Of an earlier run with the same features and waveform augmentations.

@@ -12,6 +12,7 @@ FLOORS = {
         "masking",
         "averages",
         "atomic",
+        "checkpoints",
         "processes",
         "schedule",
         "voice",

@@ -6,7 +6,7 @@ import shutil
 import ruamel.yaml
 from hyperpyyaml import resolve_references
 
-from mtlaug_sb.atomic import write_atomically
+from mtlaug_sb.atomic import PART, write_atomically
 from mtlaug_sb.experiment import read_experiment
 
 FINISHED = "results.json"
@@ -38,7 +38,7 @@ def open_run_folder(hparams_file, overrides):
     for key in ("save_folder", "train_log"):
         if folder.absolute() not in pathlib.Path(plain[key]).absolute().parents:
             raise ValueError(f"{key} must be inside the output folder '{folder}', is '{plain[key]}'")
-    if not folder.exists() or not any(folder.iterdir()):
+    if not folder.exists() or all(path.suffix == PART for path in folder.iterdir()):
         return
     if not (folder / SETTINGS).is_file() or "main_task" not in _settings((folder / SETTINGS).read_text(encoding="utf-8")):
         raise FileExistsError(f"'{folder}' holds something that is no run; choose another --output_folder")
@@ -58,7 +58,9 @@ def write_settings(hparams_file, overrides):
     plain, resolved = _resolve(hparams_file, overrides)
     # SpeechBrain writes this file too, but would not know of a base
     origin = f"# {pathlib.Path(hparams_file).absolute()}, with everything put in\n# yamllint disable\n"
-    write_atomically(pathlib.Path(plain["output_folder"]) / SETTINGS, origin + resolved)
+    folder = pathlib.Path(plain["output_folder"])
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / SETTINGS, origin + resolved)
 
 
 def set_aside(folder):
