@@ -284,9 +284,14 @@ def test_an_overwritten_run_is_kept_until_the_new_one_is_finished(train, tmp_pat
 def test_a_run_killed_as_it_began_is_no_foreign_folder(train, tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "hyperparams.yaml.part").write_text("half")
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("speechbrain.utils.logger.setup_logging", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        train("hparams/stl.yaml")
+
+    def kill(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("speechbrain.utils.logger.setup_logging", kill)
+        with pytest.raises(KeyboardInterrupt):
+            train("hparams/stl.yaml")
     assert (tmp_path / "run" / "train.py").exists()
     train("hparams/stl.yaml", "--number_of_epochs=1")
 
