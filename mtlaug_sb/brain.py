@@ -28,7 +28,8 @@ class MultiTaskBrain(sb.Brain):
     hparams : dict
         ``modules`` (``features``, ``normalization``, ``encoder``, ``weighting``), ``tasks`` (name -> Task, or None),
         ``augmentation`` (a policy or None), ``opt_class``, ``lr_curve``, ``number_of_epochs``, ``main_task``,
-        ``choose_epoch_by`` (a column of the history; higher is better, or lower with a minus before it), ``train_log``.
+        ``choose_epoch_by`` (a column of the history; higher is better, or lower with a minus before it; without a
+        validation set the last epoch is taken), ``train_log``.
     run_opts : dict or RunOptions
         SpeechBrain's run options.
     checkpointer : WholeCheckpointer or None
@@ -239,7 +240,7 @@ class MultiTaskBrain(sb.Brain):
                 task.compute_metrics()
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
-        """Log every term and metric; after validation, save the checkpoint."""
+        """Log every term and metric; end the epoch after validation."""
         metrics = {f"{n}/{k}": v for n, task in self.tasks.items() for k, v in task.compute_metrics().items()}
         figures = self.history.running.compute() | metrics
         if stage == sb.Stage.TRAIN:
@@ -251,19 +252,29 @@ class MultiTaskBrain(sb.Brain):
         if stage == sb.Stage.TEST:
             self.test_figures = figures
             return
+        self._end_epoch(epoch, figures)
+
+    def _fit_valid(self, valid_set, epoch, enable):
+        super()._fit_valid(valid_set, epoch, enable)
+        if valid_set is None:
+            self._end_epoch(epoch, {})
+
+    def _end_epoch(self, epoch, valid_figures):
+        """Add to the history, and save the checkpoint with its score: without validation, the later the better."""
         row = {"epoch": epoch, "lr": self.optimizer.param_groups[0]["lr"]}
         row |= {f"train/{k}": v for k, v in self.train_figures.items()}
-        row |= {f"valid/{k}": v for k, v in figures.items()}
+        row |= {f"valid/{k}": v for k, v in valid_figures.items()}
         self.history.seconds += time.perf_counter() - self.epoch_started
         self.history.add(row)
-        if self.checkpointer is not None:
-            column = self.hparams.choose_epoch_by.removeprefix("-")
-            if column not in row:
-                raise ValueError(f"choose_epoch_by: no column '{column}' in the history; there are {', '.join(row)}")
-            score = -row[column] if self.hparams.choose_epoch_by.startswith("-") else row[column]
-            self.checkpointer.save_and_keep_only(
-                meta={"epoch": epoch, "score": score}, max_keys=["score"], verbosity=logging.DEBUG
-            )
+        if self.checkpointer is None:
+            return
+        column = self.hparams.choose_epoch_by.removeprefix("-") if valid_figures else "epoch"
+        if column not in row:
+            raise ValueError(f"choose_epoch_by: no column '{column}' in the history; there are {', '.join(row)}")
+        score = -row[column] if self.hparams.choose_epoch_by.startswith("-") and valid_figures else row[column]
+        self.checkpointer.save_and_keep_only(
+            meta={"epoch": epoch, "score": score}, max_keys=["score"], verbosity=logging.DEBUG
+        )
 
     def _wrap_distributed(self):
         # no SyncBatchNorm: it refuses CPU, and masked batch normalisation is no subclass of torch's

@@ -17,7 +17,7 @@ _RUN_OPTIONS = [*HELP_TEXTS, "jit_module_keys", "compile_module_keys"]
 _AT_LEAST = {
     "seed": (int, 0),
     "number_of_epochs": (int, 1),
-    "n_valid_speakers": (int, 1),
+    "n_valid_speakers": (int, 0),
     "eval_batch_size": (int, 1),
     "sample_rate": (int, 1),
     "lr": (int | float, 0),

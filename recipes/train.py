@@ -2,8 +2,9 @@
 """Train and test one system: python recipes/train.py hparams/mtl_aug.yaml [--key=value ...]
 
 Prepares the data, trains every task of the YAML on one shared encoder, chooses the epoch on held-out training
-speakers, tests on the held-out test speakers, and writes the results into the output folder. Killed, it goes on where
-it stopped when it is called again. With --help after the YAML, lists the keys.
+speakers (with n_valid_speakers 0 there are none: the last is taken), tests on the held-out test speakers, and writes the
+results into the output folder. Killed, it goes on where it stopped when it is called again. With --help after the YAML,
+lists the keys.
 """
 
 import json
@@ -83,14 +84,15 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
         target.learn(all_training)
         if all(target(record).isnan().all() for record in all_training):
             raise ValueError(f"target '{name}': no training utterance has it; labels: {', '.join(labels(all_training))}")
-    datasets = {s: make_dataset(splits[s], hparams["targets"], read_audio) for s in ("train", "valid", "test")}
+    filled = [s for s in ("train", "valid", "test") if splits[s]]
+    datasets = {s: make_dataset(splits[s], hparams["targets"], read_audio) for s in filled}
     datasets = {s: d.filtered_sorted(sort_key="duration_s") for s, d in datasets.items()}  # less padding
     training = make_dataset({**splits["train"], **unlabelled}, hparams["targets"], read_audio)
     sampler = MixedBatchSampler(
         [r["duration_s"] for r in splits["train"].values()], len(unlabelled), seed=hparams["seed"], **hparams["batches"]
     )
 
-    # training: the epoch with the best score on the validation speakers is kept
+    # training: the epoch with the best score on the validation speakers is kept, without any the last one
     brain = MultiTaskBrain(hparams, run_opts, hparams["checkpointer"], feature_cache)
     if not isinstance(hparams["targets"].get(brain.tasks[hparams["main_task"]].target), Categories):
         raise ValueError(f"main_task: '{hparams['main_task']}' has no classes, and the results are a classification's")
@@ -99,10 +101,13 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
     train_loader = brain.make_dataloader(training, sb.Stage.TRAIN, **loader_options(batch_sampler=sampler))
     if brain.test_only and not any(pathlib.Path(hparams["save_folder"]).glob("CKPT*")):
         raise ValueError(f"--test_only: there is no checkpoint in '{hparams['save_folder']}'")
+    valid_loader = None
+    if "valid" in datasets:
+        valid_loader = brain.make_dataloader(datasets["valid"], sb.Stage.VALID, ckpt_prefix=None, **eval_options)
     brain.fit(
         with_progress(hparams["epoch_counter"], brain, hparams, folder, quiet),
         train_loader,
-        brain.make_dataloader(datasets["valid"], sb.Stage.VALID, ckpt_prefix=None, **eval_options),
+        valid_loader,
         progressbar=len(sampler) > 100 and not (brain.noprogressbar or quiet),
     )
     seconds = brain.history.seconds
@@ -124,7 +129,6 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
         "train_seconds": round(seconds, 1),
         "tasks": brain.test_figures,
     }
-    valid_loader = brain.make_dataloader(datasets["valid"], sb.Stage.VALID, **{**eval_options, "ckpt_prefix": None})
     training["calibration"] = write_model_of_run(folder / "model", brain, valid_loader, splits["valid"])
     results = collect_results(folder, hparams, splits, brain.test_rows, training)
     if not quiet:  # they take seconds
@@ -139,15 +143,16 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
 
 def with_progress(epoch_counter, brain, hparams, folder, quiet):
     """The epochs, with one progress bar over all of them, and the last epoch's figures for TensorBoard."""
-    shown = if_main_process() and not (brain.noprogressbar or quiet)
+    visible = if_main_process() and not (brain.noprogressbar or quiet)
     writer = None
     if hparams["tensorboard"] and if_main_process():
         writer = SummaryWriter(folder / "tensorboard", purge_step=epoch_counter.current + 1)
-    bar = tqdm(total=epoch_counter.limit, initial=epoch_counter.current, unit="epoch", disable=not shown)
+    bar = tqdm(total=epoch_counter.limit, initial=epoch_counter.current, unit="epoch", disable=not visible)
     for epoch in epoch_counter:
         yield epoch
         row = brain.history.rows[-1]
-        bar.set_postfix({k: f"{row[k]:.3f}" for k in ("train/loss", hparams["choose_epoch_by"].removeprefix("-"))})
+        shown = ("train/loss", hparams["choose_epoch_by"].removeprefix("-"))
+        bar.set_postfix({k: f"{row[k]:.3f}" for k in shown if k in row})
         bar.update()
         for name in row.keys() - {"epoch"} if writer else ():
             writer.add_scalar(name, row[name], epoch)

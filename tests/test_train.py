@@ -271,6 +271,16 @@ def test_a_finished_folder_is_kept_and_overwritten_on_request(train):
     train("hparams/stl.yaml", "--overwrite=True", "--seed=1")
 
 
+def test_without_validation_speakers_all_others_train_and_the_last_epoch_is_taken(train, tmp_path):
+    results = train("hparams/stl.yaml", "--n_valid_speakers=0")
+    assert results["utterances"] == {"train": 24, "valid": 0, "test": 8}
+    assert (results["best_epoch"], results["valid_score"]) == (2, 2)
+    assert not any(
+        c.startswith("valid/") for c in (tmp_path / "run" / "train_log.csv").read_text().split("\n")[0].split(",")
+    )
+    assert json.loads((tmp_path / "run" / "model" / "model.json").read_text())["calibration"]["temperature"] == 1.0
+
+
 def test_an_overwritten_run_is_kept_until_the_new_one_is_finished(train, tmp_path):
     train("hparams/stl.yaml")
     results = (tmp_path / "run" / "results.json").read_text()

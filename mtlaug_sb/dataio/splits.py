@@ -55,7 +55,7 @@ def split_by_speaker(records, test_speakers, n_valid_speakers, seed, stratify_by
     test_speakers : list of str or None
         None holds out the first speaker in order of name.
     n_valid_speakers : int
-        How many are drawn for validation, with ``seed``, in turn from each group of ``stratify_by``.
+        How many are drawn for validation, with ``seed``, in turn from each group of ``stratify_by``; 0 draws none.
     seed : int
         Of the draw.
     stratify_by : str
@@ -115,7 +115,7 @@ def check_splits(splits, label, names):
                 if seen.setdefault(value, side) != side:
                     raise SpeakerLeak(f"{what} {value} is in the {seen[value]} split and in the {split} split")
     for split, records in splits.items():
-        if not records:
+        if not records and split != "valid":  # without one no epoch is chosen
             raise ValueError(f"the {split} split is empty")
     count = Counter(str(r[label]) for r in splits["train"].values() if label in r)
     for name in names:

@@ -124,11 +124,14 @@ def _protocol(results):
     for split, count in results["utterances"].items():
         speakers = results["speakers"].get(split, [])
         rows.append(f"| {split} | {count} | {len(speakers)} |")
+    chosen = (
+        f"The epoch ({results['best_epoch']}) was chosen, and the temperature fitted, on the validation speakers"
+        if results["utterances"]["valid"]
+        else f"No epoch was chosen: it is the last ({results['best_epoch']})"
+    )
     return (
-        f"Corpus: {results['corpus']}. No speaker is in two of these parts. The epoch ({results['best_epoch']}) was "
-        "chosen, and the temperature fitted, on the validation speakers; the test speakers were seen once, at the end.\n\n"
-        + "\n".join(rows)
-        + "\n"
+        f"Corpus: {results['corpus']}. No speaker is in two of these parts. {chosen}; the test speakers were seen once, at "
+        "the end.\n\n" + "\n".join(rows) + "\n"
     )
 
 

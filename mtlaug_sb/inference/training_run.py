@@ -7,7 +7,7 @@ import pathlib
 import torch
 
 from mtlaug_sb import __version__
-from mtlaug_sb.inference.calibration import calibrate
+from mtlaug_sb.inference.calibration import UNCALIBRATED, calibrate
 from mtlaug_sb.inference.description import FORMAT, VERSION, ModelError
 from mtlaug_sb.inference.model_folder import write_model
 from mtlaug_sb.inference.network import Network
@@ -29,8 +29,8 @@ def write_model_of_run(folder, brain, valid_loader, valid_records):
         Replaced as a whole.
     brain : MultiTaskBrain
         With the chosen epoch's weights.
-    valid_loader : iterable of PaddedBatch
-        Of the validation speakers.
+    valid_loader : iterable of PaddedBatch or None
+        Of the validation speakers; without them the probabilities stay as they are.
     valid_records : dict
         Their manifest.
 
@@ -42,9 +42,10 @@ def write_model_of_run(folder, brain, valid_loader, valid_records):
     try:
         answering = without_other_predictions(brain, answering_tasks(brain))
         network = network_of(brain, answering).eval()
-        rows = main_answers(network, brain, valid_loader)
-        speakers = [valid_records[utterance]["speaker"] for utterance in rows[2]]
-        calibration = calibrate(*rows[:2], speakers)
+        calibration = dict(UNCALIBRATED)
+        if valid_loader is not None:
+            logits, truth, ids = main_answers(network, brain, valid_loader)
+            calibration = calibrate(logits, truth, [valid_records[utterance]["speaker"] for utterance in ids])
         write_model(folder, describe_run(brain, network, answering, calibration), network)
     except ModelError as error:
         logger.warning("This run leaves no model folder, and cannot be exported: %s", error)
