@@ -96,26 +96,13 @@ class MultiTaskBrain(sb.Brain):
 
     def _front_end(self, batch, stage):
         """Normalised features [batch, frames, dim], relative lengths [batch] and all targets of a batch."""
-        wavs, lengths = batch.wav
         every = {name: batch[name].clone() for name in self.hparams.targets}
         # the policy changes targets as it changes inputs; of these it shows whose share each row has
         targets = {k: t for k, t in every.items() if getattr(self.hparams.targets[k], "mixable", True)}
-        targets[SOURCES] = torch.eye(len(wavs), device=wavs.device)
+        targets[SOURCES] = torch.eye(len(batch), device=self.device)
         policy = self.policy if stage == sb.Stage.TRAIN else self.untouched
-        draw = policy.draw(len(wavs))
-
-        def features_of(rows):
-            some = {k: t[rows] for k, t in targets.items()}
-            some_wavs, some_lengths = trim(wavs[rows], lengths[rows])
-            some_wavs, some_lengths, some, done = policy.apply("waveform", draw[rows], some_wavs, some_lengths, some)
-            for k, t in some.items():
-                targets[k][rows] = t
-            return *self.modules.features(some_wavs, some_lengths), done.types == draw[rows].types
-
-        keys = [key and (name, key) for name, key in zip(batch.id, policy.reproducible(draw), strict=True)]
-        clean, lengths, happened = self.feature_cache(keys, features_of)
-        types = torch.where(happened, draw.types, 0)  # "none" where a waveform effect left its row as it was
-        seen, lengths, targets, draw = policy.apply("features", replace(draw, types=types), clean, lengths, targets)
+        clean, lengths, draw = self._features(batch, policy, targets)
+        seen, lengths, targets, draw = policy.apply("features", draw, clean, lengths, targets)
         mixed = targets[SOURCES].amax(1) < 1
         for name in every.keys() - targets.keys():
             targets[name] = every[name]
@@ -129,6 +116,24 @@ class MultiTaskBrain(sb.Brain):
         for name in policy.provides:
             targets[name] = policy.labels(draw, self.device)
         return seen, lengths, targets
+
+    def _features(self, batch, policy, targets):
+        """Features before their effects, lengths, and what was drawn; ``targets`` follow the waveform effects in place."""
+        wavs, lengths = batch.wav
+        draw = policy.draw(len(wavs))
+
+        def features_of(rows):
+            some = {k: t[rows] for k, t in targets.items()}
+            some_wavs, some_lengths = trim(wavs[rows], lengths[rows])
+            some_wavs, some_lengths, some, done = policy.apply("waveform", draw[rows], some_wavs, some_lengths, some)
+            for k, t in some.items():
+                targets[k][rows] = t
+            return *self.modules.features(some_wavs, some_lengths), done.types == draw[rows].types
+
+        keys = [key and (name, key) for name, key in zip(batch.id, policy.reproducible(draw), strict=True)]
+        features, lengths, happened = self.feature_cache(keys, features_of)
+        # "none" where a waveform effect left its row as it was
+        return features, lengths, replace(draw, types=torch.where(happened, draw.types, 0))
 
     def compute_objectives(self, outputs, batch, stage):
         """One scalar from all terms; every term is logged by its name."""
@@ -219,7 +224,8 @@ class MultiTaskBrain(sb.Brain):
     def fit_normalization(self, loader):
         """Take the features' statistics from batches of the training data."""
         with torch.no_grad():
-            self.modules.normalization.fit(self.modules.features(*batch.to(self.device).wav) for batch in loader)
+            batches = (self._features(batch.to(self.device), self.untouched, {}) for batch in loader)
+            self.modules.normalization.fit((features, lengths) for features, lengths, _ in batches)
 
     def on_fit_start(self):
         """Say which tasks a checkpoint of another set of tasks left untrained."""

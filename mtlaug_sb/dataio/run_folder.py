@@ -76,6 +76,9 @@ def is_finished(hparams_file, overrides):
     FileExistsError
         If a run with other settings is finished there.
     """
+    given = overrides.get("output_folder")
+    if given and not (pathlib.Path(given) / FINISHED).exists():
+        return False  # spares a grid reading its YAML once per cell
     plain, resolved = _resolve(hparams_file, overrides)
     folder = pathlib.Path(plain["output_folder"])
     if plain["overwrite"] or not (folder / FINISHED).exists():
