@@ -7,6 +7,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from mtlaug_sb.attention import AttentionPooling
 from mtlaug_sb.heads.blstm_attention import BLSTMAttention
 from mtlaug_sb.heads.decoder import Decoder
+from mtlaug_sb.statistics_pooling import pool_statistics
 
 
 def test_two_one_way_lstms_are_the_packed_bidirectional_one():
@@ -37,3 +38,14 @@ def test_attention_is_a_softmax_over_the_utterances_own_frames():
 def test_decoder_gives_as_many_frames_as_the_stride_says():
     for stride in (1, 4, 8):
         assert Decoder(8, 20, stride=stride)(torch.rand(2, 9, 8), torch.ones(2))["features"].shape == (2, 9 * stride, 20)
+
+
+def test_statistics_are_numpys_over_the_utterances_own_frames():
+    head = BLSTMAttention(5, n_classes=3, hidden=7, statistics=True).eval()
+    frames, lengths = torch.randn(2, 6, 5), torch.tensor([1.0, 0.5])
+    alone = head(frames[1:, :3], torch.ones(1))["embedding"]
+    assert torch.allclose(head(frames, lengths)["embedding"][1], alone[0], atol=1e-5)
+    own = frames[1, :3].numpy()
+    expected = torch.tensor([*own.mean(0), *own.std(0)])
+    assert torch.allclose(pool_statistics(frames, lengths)[1], expected, atol=1e-5)
+    pool_statistics(torch.zeros(1, 4, 5, requires_grad=True), torch.ones(1)).sum().backward()

@@ -6,6 +6,7 @@ from torch import nn
 from mtlaug_sb.attention import AttentionPooling
 from mtlaug_sb.masking import reverse_valid
 from mtlaug_sb.registry import register
+from mtlaug_sb.statistics_pooling import pool_statistics
 
 
 @register("head", "blstm_attention")
@@ -24,6 +25,9 @@ class BLSTMAttention(nn.Module):
         Units of the dense layer; its output is the embedding that centre loss looks at.
     dropout : float
         Before and after the dense layer.
+    statistics : bool
+        The dense layer also sees mean and standard deviation, over the utterance, of the LSTMs' states and of the frames:
+        attention alone says what the telling moments were like, and not how much the voice varied.
 
     Example
     -------
@@ -32,14 +36,15 @@ class BLSTMAttention(nn.Module):
     {'logits': (2, 4), 'embedding': (2, 64), 'attention': (2, 9)}
     """
 
-    def __init__(self, input_size, n_classes, hidden=64, dense=64, dropout=0.3):
+    def __init__(self, input_size, n_classes, hidden=64, dense=64, dropout=0.3, statistics=False):
         super().__init__()
         # two one-way LSTMs, the backward one over each utterance reversed within its own length: exact for padded
         # batches, and about three times as fast on CPU as a packed sequence
         self.forwards = nn.LSTM(input_size, hidden, batch_first=True)
         self.backwards = nn.LSTM(input_size, hidden, batch_first=True)
         self.pooling = AttentionPooling(2 * hidden)
-        self.dense = nn.Linear(2 * hidden, dense)
+        self.statistics = statistics
+        self.dense = nn.Linear((6 * hidden + 2 * input_size) if statistics else 2 * hidden, dense)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(dense, n_classes)
 
@@ -49,6 +54,8 @@ class BLSTMAttention(nn.Module):
         backwards, _ = self.backwards(reverse_valid(frames, lengths))
         states = torch.cat([forwards, reverse_valid(backwards, lengths)], dim=2)
         pooled, attention = self.pooling(states, lengths)
+        if self.statistics:
+            pooled = torch.cat([pooled, pool_statistics(states, lengths), pool_statistics(frames, lengths)], dim=1)
         embedding = self.dense(self.dropout(pooled))
         return {
             "logits": self.classify(embedding),
