@@ -17,6 +17,7 @@ from mtlaug_sb.policy import AugmentationPolicy
 
 logger = logging.getLogger(__name__)
 SOURCES = "sources"  # [batch, batch]: the share of each utterance in each row, as a target that mixes with the others
+SECONDS_BETWEEN_CHECKPOINTS = 20  # where no epoch is chosen, they only serve to go on with
 CLEAN_OR_SEEN = ("clean_features", "features")  # the encoder's input as a target: before masking and mixing, and after
 
 
@@ -231,6 +232,7 @@ class MultiTaskBrain(sb.Brain):
         """Say which tasks a checkpoint of another set of tasks left untrained."""
         checkpoint = self.checkpointer.find_checkpoint() if self.checkpointer is not None else None
         super().on_fit_start()
+        self.saved = time.perf_counter()
         if checkpoint is not None:
             logger.info("Resumed from %s", checkpoint.path.name)
             for name in self.task_modules.keys() - checkpoint.paramfiles.keys():
@@ -272,8 +274,11 @@ class MultiTaskBrain(sb.Brain):
         row |= {f"valid/{k}": v for k, v in valid_figures.items()}
         self.history.seconds += time.perf_counter() - self.epoch_started
         self.history.add(row)
-        if self.checkpointer is None:
+        last = epoch == self.hparams.number_of_epochs or self._optimizer_step_limit_exceeded
+        recent = time.perf_counter() - self.saved < SECONDS_BETWEEN_CHECKPOINTS
+        if self.checkpointer is None or (recent and not valid_figures and not last):
             return
+        self.saved = time.perf_counter()
         column = self.hparams.choose_epoch_by.removeprefix("-") if valid_figures else "epoch"
         if column not in row:
             raise ValueError(f"choose_epoch_by: no column '{column}' in the history; there are {', '.join(row)}")

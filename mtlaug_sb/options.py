@@ -85,6 +85,9 @@ def check_settings(hparams):
             if isinstance(value, bool) or not isinstance(value, kind) or value < least:
                 number = "a whole number" if kind is int else "a number"
                 raise ValueError(f"{key} must be {number} of at least {least}, is {value!r}")
+    longest = hparams.get("unlabelled_max_s")
+    if longest is not None and (isinstance(longest, bool) or not isinstance(longest, int | float) or longest < 0.1):
+        raise ValueError(f"unlabelled_max_s must be null or a number of seconds of at least 0.1, is {longest!r}")
     for key in hparams.get("batches", {}):
         if key not in _BATCHES:
             raise ValueError(f"batches: no key '{key}'; known: {', '.join(_BATCHES)}")

@@ -9,6 +9,8 @@ import soundfile
 import torch
 
 from mtlaug_sb import load_plugins  # noqa: F401 (the YAML below uses it)
+from mtlaug_sb.dataio.audio import AudioReader
+from mtlaug_sb.dataio.datasets import make_dataset
 from mtlaug_sb.inference import EmotionRecognizer
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -103,16 +105,20 @@ def test_normalisation_sees_training_speakers_only(train, tmp_path):
     assert torch.allclose(stored["std"], frames.std(0), atol=1e-2)
 
 
-def test_unlabelled_speech_joins(train, tiny_corpus):
+def test_unlabelled_speech_joins(train, tiny_corpus, tmp_path):
     results = train(
         "hparams/mtl_aug.yaml",
         "--unlabelled_corpus=folder",
         f"--unlabelled_folder={tiny_corpus / 's04'}",
         "--batches={batch_size: 8, unlabelled_ratio: 0.5}",
+        "--unlabelled_max_s=0.5",
         "--test_speaker=s01",
         "--seed=3",
     )
     assert results["utterances"]["unlabelled"] == 8
+    records = json.loads((tmp_path / "run" / "save" / "unlabelled.json").read_text())
+    dataset = make_dataset(records, {}, AudioReader(16000))
+    assert {len(dataset[i]["wav"]) for i in range(8)} == {8000}
 
 
 def test_unlabelled_speech_of_the_test_speaker_is_refused(train, tiny_corpus):

@@ -17,11 +17,17 @@ def make_dataset(records, targets, read_audio):
     targets : dict
         Name -> target (see ``mtlaug_sb.targets``).
     read_audio : AudioReader
-        Path to samples.
+        Path to samples; of a record with ``heard_s`` only so many seconds are taken.
     """
     items = {k: {"record": r, "path": r["path"], "duration_s": r["duration_s"]} for k, r in records.items()}
     dataset = DynamicItemDataset(items)
-    dataset.add_dynamic_item(read_audio, takes="path", provides="wav")
+    rate = read_audio.sample_rate
+
+    def read(record):
+        wav = read_audio(record["path"])
+        return wav[: round(record["heard_s"] * rate)] if "heard_s" in record else wav
+
+    dataset.add_dynamic_item(read, takes="record", provides="wav")
     for name, target in targets.items():
         dataset.add_dynamic_item(target, takes="record", provides=f"target_{name}")
     dataset.set_output_keys({"id": "id", "wav": "wav", **{name: f"target_{name}" for name in targets}})

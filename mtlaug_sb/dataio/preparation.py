@@ -20,7 +20,8 @@ def prepare(hparams, read_audio, manifests=None):
     hparams : dict
         ``corpus``, ``corpus_options``, ``data_folder``, ``class_label``, ``classes``, ``test_speaker``,
         ``n_valid_speakers``, ``seed``, ``skip_bad_audio``, ``unlabelled_corpus``, ``unlabelled_options``,
-        ``unlabelled_folder``, ``save_folder``.
+        ``unlabelled_folder``,
+        ``unlabelled_max_s``, ``save_folder``.
     read_audio : AudioReader
         Opens every file once.
     manifests : dict or None
@@ -51,6 +52,8 @@ def prepare(hparams, read_audio, manifests=None):
     for more in unlabelled_records:
         # whatever it knows of the classes is not used: the same as any speech
         unlabelled |= {f"unlabelled/{k}": {key: v for key, v in r.items() if key != label} for k, r in more.items()}
+    if hparams["unlabelled_max_s"]:
+        unlabelled = {k: beginning(r, hparams["unlabelled_max_s"]) for k, r in unlabelled.items()}
     if unlabelled:
         splits["unlabelled"] = unlabelled
     check_splits(splits, label, names)
@@ -65,6 +68,13 @@ def prepare(hparams, read_audio, manifests=None):
                 )
     for split, part in splits.items():
         write_manifest(part, folder / f"{split}.json")
+
+
+def beginning(record, seconds):
+    """The record, of which no more than the first ``seconds`` are heard."""
+    if record["duration_s"] <= seconds:
+        return record
+    return {**record, "duration_s": seconds, "heard_s": seconds}
 
 
 def read_splits(save_folder, label, names):
