@@ -14,6 +14,7 @@ FLOORS = {
         "atomic",
         "checkpoints",
         "processes",
+        "deltas",
         "schedule",
         "voice",
         "experiment",
