@@ -8,9 +8,9 @@ from mtlaug_sb.masking import absolute_lengths, zero_padding
 def append_deltas(features, lengths, orders, reach=2):
     """Features with their deltas of first to ``orders``-th order behind them.
 
-    d_t = sum_n n (c_{t+n} - c_{t-n}) / (2 sum_n n^2), n = 1 ... reach, as HTK has it (Young et al., The HTK Book, section
-    "Delta, Acceleration and Third Differential Coefficients"): beyond its first and its last frame, an utterance stays what it
-    is there. Its deltas are the same alone and in a padded batch.
+    d_t = sum_n n (c_{t+n} - c_{t-n}) / (2 sum_n n^2), n = 1 ... reach (Young et al., The HTK Book, "Delta, Acceleration and
+    Third Differential Coefficients"): beyond its first and its last frame, an utterance stays what it is there. Its deltas
+    are the same alone and in a padded batch.
 
     Arguments
     ---------
