@@ -3,14 +3,15 @@
 
 Cross-validates with labels of 2, 4, 6, 8 training speakers, with and without unlabelled speech. Every point of the curve is
 a grid of recipes/crossvalidate.py in a folder of its own, <unlabelled>_<speakers>, with the same folds and seeds. The
-speakers of a point are among those of the next one. Finished cells are not run again: a killed curve goes on where it
-stopped. Writes curve.md, curve.csv, curve.json and curve.png.
+speakers of a point are among those of the next one. Fewer labelled utterances make fewer steps of as many epochs, with and
+without unlabelled speech alike. Finished cells are not run again: a killed curve goes on where it stopped. Writes curve.md,
+curve.csv, curve.json and curve.png.
 
   --labelled_speakers=N,N    default 2,4,6,8; as many must be left after test and validation speakers (--n_valid_speakers)
   --unlabelled=KIND,KIND     default without,with:
                                without   none
                                with      that of the YAML or of the command line (--unlabelled_corpus=... and so on)
-                               left_out  the speech of the corpus' own speakers that are left without labels
+                               left_out  the speech of the corpus' own training speakers whose class labels are not used
   --output_folder=DIR        default: results/<YAML's name>/<corpus>/semi_supervised_curve
 
 All other keys are those of recipes/crossvalidate.py (--repeats, --folds, --jobs, ...) and of recipes/train.py.
