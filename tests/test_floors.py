@@ -14,7 +14,6 @@ FLOORS = {
         "atomic",
         "checkpoints",
         "processes",
-        "deltas",
         "schedule",
         "voice",
         "experiment",
@@ -24,7 +23,7 @@ FLOORS = {
         "plugin_places",
         "published_counts",
     ],
-    1: ["registry", "interfaces", "attention", "frame_batch_norm", "normalization", "feature_cache"],
+    1: ["registry", "interfaces", "attention", "deltas", "frame_batch_norm", "normalization", "feature_cache"],
     2: [
         "baselines",
         "testing",
