@@ -19,9 +19,9 @@ class Task(nn.Module):
     layer : int
         Which of the encoder's layers the head sits on; -1 is the top.
     losses : dict
-        Name -> loss (see ``interfaces.Loss``).
+        Name -> loss (see ``interfaces.Loss``); one that is None is left out.
     loss_weights : dict
-        Name -> factor, 1 where not given.
+        Name -> factor, 1 where not given; that of a loss that is left out does not matter.
     weight : float
         The task's own weight among the tasks.
     schedule : Curve or None
@@ -37,7 +37,9 @@ class Task(nn.Module):
 
     def __init__(self, target, head, losses, loss_weights=None, weight=1.0, schedule=None, metrics=(), layer=-1):
         super().__init__()
-        numbers = {"weight": weight, **{f"loss_weights.{k}": v for k, v in (loss_weights or {}).items()}}
+        loss_weights = {name: w for name, w in (loss_weights or {}).items() if losses.get(name, ...) is not None}
+        losses = {name: loss for name, loss in losses.items() if loss is not None}
+        numbers = {"weight": weight, **{f"loss_weights.{k}": v for k, v in loss_weights.items()}}
         for argument, value in numbers.items():
             if not isinstance(value, int | float):
                 raise ValueError(f"{argument} must be a number, is {value!r}")
@@ -45,7 +47,7 @@ class Task(nn.Module):
         self.layer = layer
         self.head = head
         self.losses = nn.ModuleDict(losses)
-        self.loss_weights = dict.fromkeys(losses, 1.0) | (loss_weights or {})
+        self.loss_weights = dict.fromkeys(losses, 1.0) | loss_weights
         if set(self.loss_weights) != set(losses):
             raise ValueError(f"loss_weights {list(self.loss_weights)} do not fit the losses {list(losses)}")
         self.weight = weight

@@ -51,18 +51,7 @@ def main(arguments):
     if not arguments or {"-h", "--help"} & set(arguments):
         print(__doc__)
         return None
-    parser = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--repeats", type=int, default=1)
-    add_fold_options(parser)
-    parser.add_argument("--jobs", type=int)
-    parser.add_argument("--backend", choices=("loky", "ray"), default="loky")
-    parser.add_argument("--cell_cpus", type=int, default=1)
-    parser.add_argument("--cell_gpus", type=float, default=0)
-    parser.add_argument("--output_folder", type=pathlib.Path)
-    try:
-        own, rest = parser.parse_known_args(arguments)
-    except argparse.ArgumentError as error:
-        raise ValueError(str(error)) from None
+    own, rest = grid_options(arguments)
     hparams_file, run_opts, overrides = read_arguments(rest)
     if "test_speaker" in overrides:
         raise ValueError("--test_speaker is for recipes/train.py: a cross-validation tests every speaker")
@@ -104,6 +93,22 @@ def main(arguments):
     summary = write_summary(folder, name, hparams, repeats, n_utterances)
     shutil.rmtree(folder / CACHE, ignore_errors=True)
     return summary
+
+
+def grid_options(arguments):
+    """This recipe's own options, and the arguments that are left."""
+    parser = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--repeats", type=int, default=1)
+    add_fold_options(parser)
+    parser.add_argument("--jobs", type=int)
+    parser.add_argument("--backend", choices=("loky", "ray"), default="loky")
+    parser.add_argument("--cell_cpus", type=int, default=1)
+    parser.add_argument("--cell_gpus", type=float, default=0)
+    parser.add_argument("--output_folder", type=pathlib.Path)
+    try:
+        return parser.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise ValueError(str(error)) from None
 
 
 def read_settings(hparams_file, overrides):

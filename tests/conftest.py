@@ -93,8 +93,16 @@ def arguments(tiny_corpus, tiny_speech_model, tmp_path):
     def build(yaml, *more, folder=tmp_path / "run"):
         given = [a.partition("=")[0] for a in more]
         defaults = [f"--data_folder={tiny_corpus}", *TINY]
-        if "\nencoder_source:" in (ROOT / yaml).read_text():
+        text = (ROOT / yaml).read_text()
+        if "\nencoder_source:" in text:
             defaults.append(f"--encoder_source={tiny_speech_model()}")
+        if "\nunlabelled_corpus: synthetic_unlabelled" in text:
+            defaults += [
+                f"--unlabelled_folder={tmp_path / 'unlabelled'}",
+                "--unlabelled_options={n_speakers: 2, n_utterances: 1}",
+            ]
+        if "\nmaps:" in text:  # the sizes of the paper take a minute
+            defaults += ["--maps=[4, 8]", "--linear=16"]
         defaults = [a for a in defaults if a.partition("=")[0] not in given]
         return [str(ROOT / yaml), *defaults, f"--output_folder={folder}", *more]
 

@@ -23,7 +23,16 @@ FLOORS = {
         "plugin_places",
         "published_counts",
     ],
-    1: ["registry", "interfaces", "attention", "statistics_pooling", "frame_batch_norm", "normalization", "feature_cache"],
+    1: [
+        "registry",
+        "interfaces",
+        "attention",
+        "deltas",
+        "statistics_pooling",
+        "frame_batch_norm",
+        "normalization",
+        "feature_cache",
+    ],
     2: [
         "baselines",
         "testing",

@@ -81,3 +81,22 @@ class Synthetic:
             for e, emotion in enumerate(EMOTIONS):
                 for k in range(self.settings["n_utterances"]):
                     yield folder / voice.name / f"{voice.name}_{emotion}_{k:02}.wav", voice, emotion, [seed, s, e, k]
+
+
+@register("corpus", "synthetic_unlabelled")
+class SyntheticUnlabelled(Synthetic):
+    """More of the embedded corpus without its emotions: other voices that speak, as LibriSpeech's would.
+
+    Labels: ``gender``, ``transcript``. Arguments as of ``corpus/synthetic``; the same seed gives the same voices there.
+    """
+
+    default_folder = "data/synthetic_unlabelled"
+
+    def __init__(self, n_speakers=6, n_utterances=6, seed=1):
+        super().__init__(n_speakers, n_utterances, seed)
+
+    def read(self, data_folder):
+        """As ``corpus/synthetic``."""
+        for utterance in super().read(data_folder):
+            kept = {name: utterance.labels[name] for name in ("gender", "transcript")}
+            yield Utterance(utterance.id, utterance.path, utterance.speaker, kept)

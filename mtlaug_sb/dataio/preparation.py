@@ -3,6 +3,7 @@
 import logging
 import pathlib
 
+from mtlaug_sb.dataio.labelled_speakers import LEFT_OUT, draw_labelled_speakers
 from mtlaug_sb.dataio.manifest import build_manifest, read_manifest, write_manifest
 from mtlaug_sb.dataio.shared_data import corpora_of, corpus_key
 from mtlaug_sb.dataio.splits import check_splits, keep_classes, split_by_speaker
@@ -19,9 +20,8 @@ def prepare(hparams, read_audio, manifests=None):
     ---------
     hparams : dict
         ``corpus``, ``corpus_options``, ``data_folder``, ``class_label``, ``classes``, ``test_speaker``,
-        ``n_valid_speakers``, ``seed``, ``skip_bad_audio``, ``unlabelled_corpus``, ``unlabelled_options``,
-        ``unlabelled_folder``,
-        ``unlabelled_max_s``, ``save_folder``.
+        ``n_valid_speakers``, ``n_train_speakers``, ``left_out_speakers``, ``seed``, ``skip_bad_audio``,
+        ``unlabelled_corpus``, ``unlabelled_options``, ``unlabelled_folder``, ``unlabelled_max_s``, ``save_folder``.
     read_audio : AudioReader
         Opens every file once.
     manifests : dict or None
@@ -45,13 +45,20 @@ def prepare(hparams, read_audio, manifests=None):
         hparams["seed"],
     )
     held_out = {r["speaker"] for split in ("valid", "test") for r in splits[split].values()}
+    if hparams["left_out_speakers"] not in LEFT_OUT:
+        raise ValueError(f"left_out_speakers must be {' or '.join(LEFT_OUT)}, is {hparams['left_out_speakers']!r}")
+    splits["train"], left_out = draw_labelled_speakers(splits["train"], hparams["n_train_speakers"], hparams["seed"])
+    if hparams["left_out_speakers"] == "dropped":
+        held_out |= {r["speaker"] for r in left_out.values()}
+    else:
+        without_label |= {k: _without(label, r) for k, r in left_out.items()}
     unlabelled = {k: r for k, r in without_label.items() if r["speaker"] not in {None, *held_out}}
     if without_label:
         logger.info("%d utterances have no %s: %d of them train as unlabelled speech, the others are of held-out or unknown "
                     "speakers", len(without_label), label, len(unlabelled))  # fmt: skip
     for more in unlabelled_records:
         # whatever it knows of the classes is not used: the same as any speech
-        unlabelled |= {f"unlabelled/{k}": {key: v for key, v in r.items() if key != label} for k, r in more.items()}
+        unlabelled |= {f"unlabelled/{k}": _without(label, r) for k, r in more.items()}
     if hparams["unlabelled_max_s"]:
         unlabelled = {k: beginning(r, hparams["unlabelled_max_s"]) for k, r in unlabelled.items()}
     if unlabelled:
@@ -110,6 +117,11 @@ def read_corpus(name, options, data_folder, hparams, read_audio):
     if notice := getattr(corpus, "notice", None):
         logger.warning(notice)
     return build_manifest(corpus, data_folder, read_audio, hparams["skip_bad_audio"])
+
+
+def _without(label, record):
+    """A record that does not know the label."""
+    return {key: value for key, value in record.items() if key != label}
 
 
 def _test_speakers(asked):

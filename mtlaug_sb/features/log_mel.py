@@ -4,6 +4,7 @@ import torch
 import torchaudio
 from torch import nn
 
+from mtlaug_sb.deltas import append_deltas
 from mtlaug_sb.masking import absolute_lengths, zero_padding
 from mtlaug_sb.registry import register
 
@@ -29,6 +30,9 @@ class LogMel(nn.Module):
         Edges of the lowest and the highest band; high_hz None is half the sample rate.
     floor : float
         Added to the power before the logarithm; about the power of a 16-bit file's rounding noise.
+    deltas : int
+        Orders of deltas behind the bands: 1 doubles the dimensions, 2 (deltas of the deltas) makes them three times as many.
+        Effects on features that take every dimension for the logarithm of a power, such as mixup's, do not fit them.
 
     Example
     -------
@@ -47,9 +51,11 @@ class LogMel(nn.Module):
         low_hz=0.0,
         high_hz=None,
         floor=1e-8,
+        deltas=0,
     ):
         super().__init__()
-        self.output_size = n_mels
+        self.output_size = (1 + deltas) * n_mels
+        self.deltas = deltas
         self.window = round(sample_rate * window_ms / 1000)
         self.hop = round(sample_rate * hop_ms / 1000)
         self.n_fft = n_fft
@@ -64,14 +70,14 @@ class LogMel(nn.Module):
         self.register_buffer("bands", bands.repeat_interleave(2, dim=0), persistent=False)
 
     def forward(self, wavs, lengths):
-        """Features [batch, 1 + time // hop, n_mels] and their relative lengths; padding is zero."""
+        """Features [batch, 1 + time // hop, (1 + deltas) * n_mels] and their relative lengths; padding is zero."""
         samples = absolute_lengths(lengths, wavs.shape[1])
         left = self.window // 2
         padded = nn.functional.pad(zero_padding(wavs, lengths), (left, self.window - left))
         # row by row: the spectra of a whole batch do not fit into a processor's cache
         power = torch.stack([self._power(wav) for wav in padded]) if wavs.device.type == "cpu" else self._power(padded)
         lengths = (1 + samples // self.hop) / power.shape[-2]
-        return zero_padding((power + self.floor).log(), lengths), lengths
+        return append_deltas((power + self.floor).log(), lengths, self.deltas), lengths
 
     def _power(self, padded):
         """Mel power [..., frames, n_mels] of wavs [..., time] with half a window of zeros at both ends."""

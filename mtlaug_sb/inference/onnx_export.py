@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from mtlaug_sb.deltas import append_deltas
 from mtlaug_sb.encoders.cnn import CNN
 from mtlaug_sb.features.log_mel import LogMel
 from mtlaug_sb.inference.description import ModelError
@@ -98,7 +99,7 @@ class TracedLogMel(nn.Module):
 
     def __init__(self, features):
         super().__init__()
-        self.window, self.hop, self.floor = features.window, features.hop, features.floor
+        self.window, self.hop, self.floor, self.deltas = features.window, features.hop, features.floor, features.deltas
         bands = features.bands[::2].double()  # a row per bin: LogMel has two, for real and imaginary parts
         bins = (bands.sum(1) > 0).nonzero().squeeze(1)
         angles = 2 * math.pi * bins.double().unsqueeze(1) * torch.arange(self.window, dtype=torch.float64) / features.n_fft
@@ -114,7 +115,7 @@ class TracedLogMel(nn.Module):
         spectrum = nn.functional.conv1d(padded, self.waves, stride=self.hop)
         power = nn.functional.conv1d(spectrum.square(), self.bands).transpose(1, 2)
         lengths = (1 + samples // self.hop).double() / power.shape[1]
-        return zero_padding((power + self.floor).log(), lengths), lengths
+        return append_deltas((power + self.floor).log(), lengths, self.deltas), lengths
 
 
 class TracedCNN(nn.Module):
