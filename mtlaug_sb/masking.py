@@ -55,4 +55,4 @@ def reverse_valid(frames, lengths):
 
 def labelled_rows(targets):
     """Rows that carry a target, bool [batch], from targets [batch, ...] in which missing is NaN."""
-    return ~targets.isnan().flatten(1).all(dim=1)
+    return (targets == targets).flatten(1).any(dim=1)  # a NaN is unequal to itself

@@ -123,8 +123,7 @@ class Task(nn.Module):
 
     def update_metrics(self, predictions, targets):
         """Let the metrics see the labelled rows."""
-        rows = labelled_rows(targets)
-        if rows.any():
+        if self.metrics and (rows := labelled_rows(targets)).any():
             for metric in self.metrics:
                 metric.update(self._read(predictions, metric, type(metric).__name__)[rows].detach(), targets[rows])
 
