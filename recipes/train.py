@@ -15,14 +15,16 @@ import sys
 import speechbrain as sb
 from hyperpyyaml import load_hyperpyyaml
 from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
+from torch.utils.data import ConcatDataset
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.brain import MultiTaskBrain
 from mtlaug_sb.dataio.audio import AudioReader
-from mtlaug_sb.dataio.datasets import loader_options, make_dataset
-from mtlaug_sb.dataio.preparation import prepare, read_splits
+from mtlaug_sb.dataio.datasets import UtteranceDataset, loader_options
+from mtlaug_sb.dataio.preparation import prepare
+from mtlaug_sb.dataio.records import Chained, Records
 from mtlaug_sb.dataio.run_folder import open_run_folder, set_aside, write_settings
 from mtlaug_sb.dataio.sampler import MixedBatchSampler
 from mtlaug_sb.evaluation.plots import plot_confusion, plot_learning_curves
@@ -34,6 +36,7 @@ from mtlaug_sb.options import help_text, read_arguments
 from mtlaug_sb.targets.categories import Categories
 
 logger = logging.getLogger("mtlaug_sb.train")
+FOR_STATISTICS = 1000  # utterances, evenly spread over the training data, give the features' mean and deviation
 
 
 def main(arguments):
@@ -75,20 +78,19 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
     caches = {} if caches is None else caches
     read_audio = caches.setdefault("audio", AudioReader(hparams["sample_rate"], hparams["cache_mb"]))
     feature_cache = caches.setdefault("features", FeatureCache(hparams["cache_mb"]))
-    run_on_main(prepare, args=[hparams, read_audio, caches.get("manifests")])
-    splits = read_splits(hparams["save_folder"], hparams["class_label"], hparams["classes"])
-    unlabelled = splits.get("unlabelled", {})
-    all_training = [*splits["train"].values(), *unlabelled.values()]
+    splits = run_on_main(prepare, args=[hparams, read_audio, caches.get("manifests")])
+    unlabelled = splits.get("unlabelled", Records())
+    all_training = Chained(splits["train"].values(), unlabelled.values())
     for name, target in hparams["targets"].items():
         target.learn(all_training)
         if all(target(record).isnan().all() for record in all_training):
             raise ValueError(f"target '{name}': no training utterance has it; labels: {', '.join(labels(all_training))}")
-    datasets = {s: make_dataset(splits[s], hparams["targets"], read_audio) for s in ("train", "valid", "test")}
-    datasets = {s: d.filtered_sorted(sort_key="duration_s") for s, d in datasets.items()}  # less padding
-    training = make_dataset({**splits["train"], **unlabelled}, hparams["targets"], read_audio)
-    sampler = MixedBatchSampler(
-        [r["duration_s"] for r in splits["train"].values()], len(unlabelled), seed=hparams["seed"], **hparams["batches"]
-    )
+    reading = {"targets": hparams["targets"], "read_audio": read_audio, "skip_bad_audio": hparams["skip_bad_audio"]}
+    # sorted: less padding
+    datasets = {s: UtteranceDataset(splits[s].sorted_by_duration(), **reading) for s in ("valid", "test")}
+    datasets["train"] = UtteranceDataset(splits["train"].spread(FOR_STATISTICS).sorted_by_duration(), **reading)
+    training = ConcatDataset([UtteranceDataset(part, **reading) for part in (splits["train"], unlabelled)])
+    sampler = MixedBatchSampler(splits["train"].durations, len(unlabelled), seed=hparams["seed"], **hparams["batches"])
 
     # training: the epoch with the best score on the validation speakers is kept
     brain = MultiTaskBrain(hparams, run_opts, hparams["checkpointer"], feature_cache)

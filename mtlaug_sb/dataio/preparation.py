@@ -4,6 +4,7 @@ import logging
 import pathlib
 
 from mtlaug_sb.dataio.manifest import build_manifest, read_manifest, write_manifest
+from mtlaug_sb.dataio.records import Records
 from mtlaug_sb.dataio.shared_data import corpora_of, corpus_key
 from mtlaug_sb.dataio.splits import check_splits, keep_classes, split_by_speaker
 from mtlaug_sb.registry import find, make
@@ -13,7 +14,7 @@ SPLITS = ("train", "valid", "test", "unlabelled")
 
 
 def prepare(hparams, read_audio, manifests=None):
-    """Write ``train.json``, ``valid.json``, ``test.json`` and, with unlabelled speech, ``unlabelled.json``.
+    """Write ``train.json``, ``valid.json``, ``test.json`` and, with unlabelled speech, ``unlabelled.json``; returns them.
 
     Arguments
     ---------
@@ -26,6 +27,11 @@ def prepare(hparams, read_audio, manifests=None):
     manifests : dict or None
         Of corpora that have been read already (see ``shared_data``).
 
+    Returns
+    -------
+    dict
+        Split -> Records.
+
     Raises
     ------
     FileExistsError
@@ -34,23 +40,23 @@ def prepare(hparams, read_audio, manifests=None):
     label, names = hparams["class_label"], hparams["classes"]
     manifests = manifests or {}
     records, *unlabelled_records = (
-        manifests.get(corpus_key(*corpus)) or read_corpus(*corpus, hparams, read_audio) for corpus in corpora_of(hparams)
+        Records.of(manifests.get(corpus_key(*corpus)) or read_corpus(*corpus, hparams, read_audio))
+        for corpus in corpora_of(hparams)
     )
-    without_label = {k: r for k, r in records.items() if label not in r}
+    without_label = records.where(label, lambda value: value is None)
     splits = split_by_speaker(
         keep_classes(records, label, names, hparams["corpus"]),
         _test_speakers(hparams["test_speaker"]),
         hparams["n_valid_speakers"],
         hparams["seed"],
     )
-    held_out = {r["speaker"] for split in ("valid", "test") for r in splits[split].values()}
-    unlabelled = {k: r for k, r in without_label.items() if r["speaker"] not in {None, *held_out}}
+    held_out = {s for split in ("valid", "test") for s in splits[split].counts("speaker")}
+    unlabelled = without_label.where("speaker", lambda s: s not in {None, *held_out})
     if without_label:
         logger.info("%d utterances have no %s: %d of them train as unlabelled speech, the others are of held-out or unknown "
                     "speakers", len(without_label), label, len(unlabelled))  # fmt: skip
-    for more in unlabelled_records:
-        # whatever it knows of the classes is not used: the same as any speech
-        unlabelled |= {f"unlabelled/{k}": {key: v for key, v in r.items() if key != label} for k, r in more.items()}
+    # whatever it knows of the classes is not used: the same as any speech
+    unlabelled = Records.joined(unlabelled, *(more.renamed("unlabelled/").without(label) for more in unlabelled_records))
     if unlabelled:
         splits["unlabelled"] = unlabelled
     check_splits(splits, label, names)
@@ -65,17 +71,8 @@ def prepare(hparams, read_audio, manifests=None):
                 )
     for split, part in splits.items():
         write_manifest(part, folder / f"{split}.json")
-
-
-def read_splits(save_folder, label, names):
-    """The splits that ``prepare`` wrote, validated and checked for leaks once more."""
-    folder = pathlib.Path(save_folder)
-    splits = {s: read_manifest(folder / f"{s}.json") for s in SPLITS if (folder / f"{s}.json").exists()}
-    check_splits(splits, label, names)
-    for split, records in splits.items():
-        speakers = {r["speaker"] for r in records.values()} - {None}
-        hours = sum(r["duration_s"] for r in records.values()) / 3600
-        logger.info("%-10s %5d utterances, %3d speakers, %6.2f h", split, len(records), len(speakers), hours)
+        n_speakers, hours = len(part.counts("speaker").keys() - {None}), part.durations.sum() / 3600
+        logger.info("%-10s %5d utterances, %3d speakers, %6.2f h", split, len(part), n_speakers, hours)
     return splits
 
 
