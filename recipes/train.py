@@ -27,6 +27,7 @@ from mtlaug_sb.dataio.preparation import prepare
 from mtlaug_sb.dataio.records import Chained, Records
 from mtlaug_sb.dataio.run_folder import open_run_folder, set_aside, write_settings
 from mtlaug_sb.dataio.sampler import MixedBatchSampler
+from mtlaug_sb.dataio.shards import open_shards, stream_beside
 from mtlaug_sb.evaluation.plots import plot_confusion, plot_learning_curves
 from mtlaug_sb.evaluation.results import collect_results
 from mtlaug_sb.experiment import read_experiment
@@ -78,9 +79,11 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
     caches = {} if caches is None else caches
     read_audio = caches.setdefault("audio", AudioReader(hparams["sample_rate"], hparams["cache_mb"]))
     feature_cache = caches.setdefault("features", FeatureCache(hparams["cache_mb"]))
-    splits = run_on_main(prepare, args=[hparams, read_audio, caches.get("manifests")])
+    shards = open_shards(hparams)
+    splits = run_on_main(prepare, args=[hparams, read_audio, caches.get("manifests"), shards])
     unlabelled = splits.get("unlabelled", Records())
-    all_training = Chained(splits["train"].values(), unlabelled.values())
+    more = unlabelled.values() if shards is None else shards.records()
+    all_training = Chained(splits["train"].values(), more)
     for name, target in hparams["targets"].items():
         target.learn(all_training)
         if all(target(record).isnan().all() for record in all_training):
@@ -89,8 +92,14 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
     # sorted: less padding
     datasets = {s: UtteranceDataset(splits[s].sorted_by_duration(), **reading) for s in ("valid", "test")}
     datasets["train"] = UtteranceDataset(splits["train"].spread(FOR_STATISTICS).sorted_by_duration(), **reading)
-    training = ConcatDataset([UtteranceDataset(part, **reading) for part in (splits["train"], unlabelled)])
-    sampler = MixedBatchSampler(splits["train"].durations, len(unlabelled), seed=hparams["seed"], **hparams["batches"])
+    training = UtteranceDataset(splits["train"], **reading)
+    drawing = {"seed": hparams["seed"], **hparams["batches"]}
+    if shards is None:
+        training = ConcatDataset([training, UtteranceDataset(unlabelled, **reading)])
+        loading = {"batch_sampler": MixedBatchSampler(splits["train"].durations, len(unlabelled), **drawing)}
+    else:
+        training, loading = stream_beside(training, shards, splits["train"].durations, drawing)
+    sampler = loading["batch_sampler"]
 
     # training: the epoch with the best score on the validation speakers is kept
     brain = MultiTaskBrain(hparams, run_opts, hparams["checkpointer"], feature_cache)
@@ -98,7 +107,7 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
         raise ValueError(f"main_task: '{hparams['main_task']}' has no classes, and the results are a classification's")
     eval_options = loader_options(batch_size=hparams["eval_batch_size"])
     brain.fit_normalization(brain.make_dataloader(datasets["train"], sb.Stage.VALID, ckpt_prefix=None, **eval_options))
-    train_loader = brain.make_dataloader(training, sb.Stage.TRAIN, **loader_options(batch_sampler=sampler))
+    train_loader = brain.make_dataloader(training, sb.Stage.TRAIN, **loader_options(**loading))
     if brain.test_only and not any(pathlib.Path(hparams["save_folder"]).glob("CKPT*")):
         raise ValueError(f"--test_only: there is no checkpoint in '{hparams['save_folder']}'")
     brain.fit(

@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 SPLITS = ("train", "valid", "test", "unlabelled")
 
 
-def prepare(hparams, read_audio, manifests=None):
+def prepare(hparams, read_audio, manifests=None, shards=None):
     """Write ``train.json``, ``valid.json``, ``test.json`` and, with unlabelled speech, ``unlabelled.json``; returns them.
 
     Arguments
@@ -26,6 +26,8 @@ def prepare(hparams, read_audio, manifests=None):
         Opens every file once.
     manifests : dict or None
         Of corpora that have been read already (see ``shared_data``).
+    shards : Shards or None
+        Unlabelled speech that is streamed: it must have nothing of the held-out speakers, either.
 
     Returns
     -------
@@ -60,6 +62,8 @@ def prepare(hparams, read_audio, manifests=None):
     if unlabelled:
         splits["unlabelled"] = unlabelled
     check_splits(splits, label, names)
+    if shards is not None:
+        shards.check_splits(splits)
     folder = pathlib.Path(hparams["save_folder"])
     if any(folder.glob("CKPT*")):
         for split in SPLITS:
@@ -73,6 +77,8 @@ def prepare(hparams, read_audio, manifests=None):
         write_manifest(part, folder / f"{split}.json")
         n_speakers, hours = len(part.counts("speaker").keys() - {None}), part.durations.sum() / 3600
         logger.info("%-10s %5d utterances, %3d speakers, %6.2f h", split, len(part), n_speakers, hours)
+    if shards is not None:
+        logger.info("%-10s %5d utterances in %d shards", "streamed", len(shards), len(shards.shards))
     return splits
 
 

@@ -24,6 +24,9 @@ class MixedBatchSampler(Sampler):
         1 keeps the order entirely random.
     seed : int
         Of all draws.
+    readers : int
+        0 takes the unlabelled utterances by index, in random order. Otherwise they are streamed by so many readers in each
+        process, which take turns batch by batch, and come as (position in the stream, reader, number of all readers).
 
     Example
     -------
@@ -32,13 +35,14 @@ class MixedBatchSampler(Sampler):
     [3, 3]
     """
 
-    def __init__(self, durations, unlabelled=0, batch_size=32, unlabelled_ratio=1.0, bucket_batches=1, seed=0):
+    def __init__(self, durations, unlabelled=0, batch_size=32, unlabelled_ratio=1.0, bucket_batches=1, seed=0, readers=0):
         self.durations = torch.as_tensor(durations, dtype=torch.float32)
         self.unlabelled = unlabelled
         self.batch_size = batch_size
         self.unlabelled_ratio = min(unlabelled_ratio, unlabelled / len(durations))
         self.bucket = batch_size * bucket_batches
         self.seed = seed
+        self.readers = readers
         self.epoch = 0
         self.rank, self.world_size = 0, 1
 
@@ -60,17 +64,24 @@ class MixedBatchSampler(Sampler):
         # every batch but the last is full
         per_batch = round(self.batch_size * self.unlabelled_ratio)
         last = round((len(utterances) - (n_batches - 1) * self.batch_size) * self.unlabelled_ratio)
-        extra = self._unlabelled((n_batches - 1) * per_batch + last)
+        extra = None if self.readers else self._unlabelled((n_batches - 1) * per_batch + last)
         order = torch.randperm(n_batches, generator=generator)
         # processes wait for one another: the first batches come again where they do not divide evenly
         order = order[torch.arange(len(self) * self.world_size) % n_batches]
-        for k in order[self.rank :: self.world_size].tolist():
+        for i, k in enumerate(order[self.rank :: self.world_size].tolist()):
             # made one by one: of a million utterances, the first batch need not wait for the last
             start = k * self.batch_size % self.bucket
             group = utterances[k * self.batch_size - start :][: self.bucket]
             group = group[self.durations[group].argsort(stable=True)] if self.bucket > self.batch_size else group
-            more = extra[k * per_batch :][: per_batch if k < n_batches - 1 else last]
-            yield torch.cat([group[start:][: self.batch_size], more]).tolist()
+            n = per_batch if k < n_batches - 1 else last
+            more = self._streamed(i, n, per_batch) if self.readers else extra[k * per_batch :][:n].tolist()
+            yield group[start:][: self.batch_size].tolist() + more
+
+    def _streamed(self, i, n, per_batch):
+        """Places of the n utterances of this process' batch number i of the epoch."""
+        batches = self.epoch * -(-len(self) // self.readers) + i // self.readers  # of this reader so far
+        reader = self.rank * self.readers + i % self.readers
+        return [(batches * per_batch + j, reader, self.world_size * self.readers) for j in range(n)]
 
     def _unlabelled(self, per_epoch):
         """Indices of one epoch's: on from where the last epoch ended, permutation after permutation of all of them."""
