@@ -13,7 +13,7 @@ from typing import Protocol
 from torch import Generator, Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Utterance:
     """One recording of a corpus.
 
@@ -27,12 +27,20 @@ class Utterance:
         None where the corpus does not say.
     labels : dict
         Name -> class name, number, list of numbers or text; a label that is unknown is left out.
+    duration_s : float or None
+        Seconds, where the corpus says so: of a very large corpus the files are then not all opened beforehand.
     """
 
     id: str
     path: str
     speaker: str | None = None
     labels: dict = field(default_factory=dict)
+    duration_s: float | None = None
+
+    def __init__(self, id, path, speaker=None, labels=None, duration_s=None):
+        # at once: a frozen dataclass sets field by field, and a corpus may have a million utterances
+        labels = {} if labels is None else labels
+        self.__dict__.update(id=id, path=path, speaker=speaker, labels=labels, duration_s=duration_s)
 
 
 class Corpus(Protocol):

@@ -1,119 +1,114 @@
 #!/usr/bin/env python3
-"""What a task costs: python recipes/benchmark.py [--tasks=5] [--rounds=40] [--output=benchmark.json]
+"""How fast, and how far from the machine's limit: python recipes/benchmark.py [--only=SECTION,...] [--output=FILE.json]
 
-Times training steps of hparams/stl_aug.yaml as it is and with more tasks, turn by turn, and beside them what the heads of
-those tasks cost by themselves (forward, backward and optimiser on frames that are there). If the loop adds nothing of its
-own, the steps grow by that and no more.
+Prints and writes side by side, as ratios of what is measured in turns in one run:
+
+  steps      training steps: the toolkit, the same modules in a bare loop, and a recipe from SpeechBrain's stock parts
+  parts      where a step's time goes
+  peak       arithmetic done, as a fraction of the machine's own rate in matrix products
+  tasks      what five more tasks cost
+  grid       cells of a cross-validation per minute, some at a time
+  inference  real-time factor, latency and memory (recipes/benchmark_inference.py)
+  growth     start-up, memory and steps per second with 1,000, 100,000 and 1,000,000 rows of manifest
+
+On real speech where --data_folder (or the environment's MTLAUG_DATA, with emodb/ in it) names some, else on the synthetic
+corpus; on --device=cpu, or on a GPU where there is one. Absolute times are those of this machine while it did what else it
+did; the ratios are what counts.
 """
 
 import argparse
+import importlib
 import json
 import os
 import pathlib
-import statistics
-import tempfile
+import platform
+import sys
 import time
 
 import torch
-from hyperpyyaml import load_hyperpyyaml
-from speechbrain.dataio.batch import PaddedBatch
 
-from mtlaug_sb import make
 from mtlaug_sb.atomic import write_atomically
-from mtlaug_sb.brain import MultiTaskBrain
-from mtlaug_sb.experiment import read_experiment
-from mtlaug_sb.task import Task
+from mtlaug_sb.evaluation.results import versions
 
-YAML = pathlib.Path(__file__).parents[1] / "hparams" / "stl_aug.yaml"
+SECTIONS = ("steps", "parts", "peak", "tasks", "grid", "inference", "growth")
 
 
-def main():
-    """Measure, print, and write what was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", type=int, default=5, help="how many are added")
-    parser.add_argument("--rounds", type=int, default=40, help="steps of each kind; their median counts")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--output", help="JSON file")
-    options = parser.parse_args()
+def main(arguments):
+    """Measure, print, and write what was asked for; returns it."""
+    options = parse(arguments)
     torch.set_num_threads(options.threads)
-    result = measure_tasks(options.tasks, options.rounds) | {"threads": options.threads, "cpus": os.cpu_count()}
-    print(f"A training step takes {result['step_ms']:.1f} ms; {result['step_with_tasks_ms']:.1f} ms with more tasks.")
-    print(f"That is {result['growth_ms']:.1f} ms more; their heads by themselves take {result['heads_ms']:.1f} ms.")
-    print(f"Growth / heads: {result['ratio']:.2f}")
-    if options.output:
-        write_atomically(options.output, json.dumps(result, indent=1))
+    result = {"machine": machine(options)}
+    for name in options.only:
+        section = importlib.import_module(f"benchmarks.{name}")
+        start = time.perf_counter()
+        result[name] = section.measure(options)
+        print(f"\n{name}: {section.__doc__.splitlines()[0]}")
+        print("\n".join(section.show(result[name])))
+        result[name]["seconds"] = round(time.perf_counter() - start, 1)
+        if options.output:
+            write_atomically(options.output, json.dumps(result, indent=1))
+    return result
 
 
-def measure_tasks(n_tasks, rounds):
-    """Medians in ms of a step, of a step with ``n_tasks`` more tasks, and of these tasks alone."""
-    with tempfile.TemporaryDirectory() as folder:
-        few, many = build(folder, 0), build(folder, n_tasks)
-        batch = random_batch()
-        alone = [task for name, task in many.tasks.items() if name.startswith("more_")]
-        optimizer = torch.optim.AdamW([p for task in alone for p in task.parameters()])
-        targets = torch.eye(4)[torch.arange(len(batch)) % 4]
-        frames = torch.rand(len(batch), 40, 64, requires_grad=True)
-        times = {"few": [], "many": [], "alone": []}
-        for _ in range(rounds + 5):
-            times["few"].append(timed(lambda: few.fit_batch(batch)))
-            times["many"].append(timed(lambda: many.fit_batch(batch)))
-            times["alone"].append(timed(lambda: heads_step(alone, frames, targets, optimizer)))
-    few, many, alone = (1000 * statistics.median(values[5:]) for values in times.values())  # the first warm caches up
-    growth = many - few
+def parse(arguments):
+    """The options.
+
+    Raises
+    ------
+    ValueError
+        If a section is unknown.
+    """
+    parser = argparse.ArgumentParser(
+        prog="benchmark.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    numbers = {"type": lambda text: [int(n) for n in text.split(",")], "metavar": "N,..."}
+    gpu = torch.cuda.is_available()
+    parser.add_argument("--only", type=lambda text: text.split(","), default=list(SECTIONS), metavar="SECTION,...")
+    parser.add_argument("--yaml", default=str(pathlib.Path(__file__).parents[1] / "hparams" / "mtl_aug.yaml"))
+    parser.add_argument("--corpus", help="such as ravdess; needs --data_folder")
+    parser.add_argument("--data_folder")
+    parser.add_argument("--device", default="cuda:0" if gpu else "cpu")
+    parser.add_argument("--threads", type=int, default=1, help="of this process")
+    parser.add_argument("--rounds", type=int, default=40, help="turns; their median counts")
+    parser.add_argument("--fill", type=int, default=30, help="epochs of 96 utterances that fill the caches beforehand")
+    parser.add_argument("--tasks", type=int, default=5, help="more tasks, of section tasks")
+    parser.add_argument(
+        "--jobs", **numbers, default=[1, 2, 4, 8] if gpu else [1, 2], help="cells at a time, of section grid"
+    )
+    parser.add_argument("--folds", type=int, default=4, help="cells of the grid")
+    parser.add_argument("--epochs", type=int, default=8, help="of a cell")
+    parser.add_argument("--model", help="folder of a trained model, for section inference (default: one is trained briefly)")
+    parser.add_argument("--hours", type=float, default=0.5, help="of the long recording, of section inference")
+    parser.add_argument("--rows", **numbers, default=[1000, 100_000, 1_000_000], help="of section growth")
+    parser.add_argument("--steps", type=int, default=30, help="that section growth times")
+    parser.add_argument("--output", help="JSON file, written after every section")
+    options = parser.parse_args(arguments)
+    if unknown := [name for name in options.only if name not in SECTIONS]:
+        raise ValueError(f"--only: no section '{unknown[0]}'; the sections are {', '.join(SECTIONS)}")
+    if options.corpus and options.corpus != "synthetic" and not options.data_folder:
+        raise ValueError(f"--corpus={options.corpus} needs --data_folder")
+    return options
+
+
+def machine(options):
+    """What the figures belong to."""
+    name = platform.processor() or platform.machine()
+    if pathlib.Path("/proc/cpuinfo").exists():
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        name = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), name)
+    cuda = options.device.startswith("cuda")
     return {
-        "tasks": n_tasks,
-        "step_ms": few,
-        "step_with_tasks_ms": many,
-        "growth_ms": growth,
-        "heads_ms": alone,
-        "ratio": growth / alone,
+        "processor": name,
+        "cores": os.cpu_count(),
+        "load_when_started": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "threads": options.threads,
+        "device": torch.cuda.get_device_name(options.device) if cuda else "cpu",
+        "versions": versions(),
     }
 
 
-def build(folder, n_more):
-    """The system of the YAML with ``n_more`` tasks more, ready to train."""
-    overrides = {"output_folder": folder, "data_folder": folder}
-    hparams = load_hyperpyyaml(read_experiment(YAML), overrides, overrides_must_match=False)
-    for i in range(n_more):
-        head = make("head/attentive", input_size=64, n_classes=4)
-        hparams["tasks"][f"more_{i}"] = Task("emotion", head, {"cross_entropy": make("loss/cross_entropy")})
-    brain = MultiTaskBrain(hparams, {"device": "cpu", "noprogressbar": True})
-    brain.steps_per_epoch = 10
-    brain.on_fit_start()
-    brain.modules.train()
-    return brain
-
-
-def random_batch(size=16, seconds=2.5, rate=16000):
-    """Noise of different lengths with four classes."""
-    generator = torch.Generator().manual_seed(0)
-    rows = [
-        {
-            "id": str(i),
-            "wav": torch.rand(int(rate * seconds * (0.8 + 0.4 * i / size)), generator=generator),
-            "emotion": torch.eye(4)[i % 4],
-        }
-        for i in range(size)
-    ]
-    return PaddedBatch(rows, padded_keys=["wav"])
-
-
-def heads_step(tasks, frames, targets, optimizer):
-    """One step of tasks alone, on frames that are there."""
-    lengths = torch.ones(len(frames))
-    sum(task.objective(task(frames, lengths, targets)[1]) for task in tasks).backward()
-    torch.nn.utils.clip_grad_norm_([p for task in tasks for p in task.parameters()], 1.0)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    frames.grad = None
-
-
-def timed(step):
-    """Seconds that a call takes."""
-    start = time.perf_counter()
-    step()
-    return time.perf_counter() - start
-
-
 if __name__ == "__main__":
-    main()
+    try:
+        main(sys.argv[1:])
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.exit(f"error: {error}")

@@ -64,7 +64,7 @@ def main(arguments):
     name = pathlib.Path(hparams_file).stem
     folder = own.output_folder or pathlib.Path(f"results/{name}/{hparams['corpus']}/crossvalidation")
     read_audio = AudioReader(hparams["sample_rate"], hparams["cache_mb"])
-    manifests = {corpus_key(*corpus): read_corpus(*corpus, hparams, read_audio) for corpus in corpora_of(hparams)}
+    manifests = {corpus_key(*corpus): dict(read_corpus(*corpus, hparams, read_audio)) for corpus in corpora_of(hparams)}
     records = next(iter(manifests.values()))
     records = keep_classes(records, hparams["class_label"], hparams["classes"], hparams["corpus"])
     folds = make_folds(records, own.folds, own.leave_out, own.folds_file)

@@ -16,16 +16,19 @@ import sys
 import speechbrain as sb
 from hyperpyyaml import load_hyperpyyaml
 from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
+from torch.utils.data import ConcatDataset
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.brain import MultiTaskBrain
 from mtlaug_sb.dataio.audio import AudioReader
-from mtlaug_sb.dataio.datasets import loader_options, make_dataset
-from mtlaug_sb.dataio.preparation import prepare, read_splits
+from mtlaug_sb.dataio.datasets import UtteranceDataset, loader_options
+from mtlaug_sb.dataio.preparation import prepare
+from mtlaug_sb.dataio.records import Chained, Records
 from mtlaug_sb.dataio.run_folder import open_run_folder, set_aside, write_settings
 from mtlaug_sb.dataio.sampler import MixedBatchSampler
+from mtlaug_sb.dataio.shards import open_shards, stream_beside
 from mtlaug_sb.evaluation.plots import plot_confusion, plot_learning_curves
 from mtlaug_sb.evaluation.results import collect_results
 from mtlaug_sb.experiment import read_experiment
@@ -35,6 +38,7 @@ from mtlaug_sb.options import help_text, read_arguments
 from mtlaug_sb.targets.categories import Categories
 
 logger = logging.getLogger("mtlaug_sb.train")
+FOR_STATISTICS = 1000  # utterances, evenly spread over the training data, give the features' mean and deviation
 
 
 def main(arguments):
@@ -76,21 +80,27 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
     caches = {} if caches is None else caches
     read_audio = caches.setdefault("audio", AudioReader(hparams["sample_rate"], hparams["cache_mb"]))
     feature_cache = caches.setdefault("features", FeatureCache(hparams["cache_mb"]))
-    run_on_main(prepare, args=[hparams, read_audio, caches.get("manifests")])
-    splits = read_splits(hparams["save_folder"], hparams["class_label"], hparams["classes"])
-    unlabelled = splits.get("unlabelled", {})
-    all_training = [*splits["train"].values(), *unlabelled.values()]
+    shards = open_shards(hparams)
+    splits = run_on_main(prepare, args=[hparams, read_audio, caches.get("manifests"), shards])
+    unlabelled = splits.get("unlabelled", Records())
+    more = unlabelled.values() if shards is None else shards.records()
+    all_training = Chained(splits["train"].values(), more)
     for name, target in hparams["targets"].items():
         target.learn(all_training)
         if all(target(record).isnan().all() for record in all_training):
             raise ValueError(f"target '{name}': no training utterance has it; labels: {', '.join(labels(all_training))}")
-    filled = [s for s in ("train", "valid", "test") if splits[s]]
-    datasets = {s: make_dataset(splits[s], hparams["targets"], read_audio) for s in filled}
-    datasets = {s: d.filtered_sorted(sort_key="duration_s") for s, d in datasets.items()}  # less padding
-    training = make_dataset({**splits["train"], **unlabelled}, hparams["targets"], read_audio)
-    sampler = MixedBatchSampler(
-        [r["duration_s"] for r in splits["train"].values()], len(unlabelled), seed=hparams["seed"], **hparams["batches"]
-    )
+    reading = {"targets": hparams["targets"], "read_audio": read_audio, "skip_bad_audio": hparams["skip_bad_audio"]}
+    # sorted: less padding
+    datasets = {s: UtteranceDataset(splits[s].sorted_by_duration(), **reading) for s in ("valid", "test") if splits[s]}
+    datasets["train"] = UtteranceDataset(splits["train"].spread(FOR_STATISTICS).sorted_by_duration(), **reading)
+    training = UtteranceDataset(splits["train"], **reading)
+    drawing = {"seed": hparams["seed"], **hparams["batches"]}
+    if shards is None:
+        training = ConcatDataset([training, UtteranceDataset(unlabelled, **reading, longest_s=hparams["unlabelled_max_s"])])
+        loading = {"batch_sampler": MixedBatchSampler(splits["train"].durations, len(unlabelled), **drawing)}
+    else:
+        training, loading = stream_beside(training, shards, splits["train"].durations, drawing)
+    sampler = loading["batch_sampler"]
 
     # training: the epoch with the best score on the validation speakers is kept, without any the last one
     brain = MultiTaskBrain(hparams, run_opts, hparams["checkpointer"], feature_cache)
@@ -98,7 +108,7 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
         raise ValueError(f"main_task: '{hparams['main_task']}' has no classes, and the results are a classification's")
     eval_options = loader_options(batch_size=hparams["eval_batch_size"])
     brain.fit_normalization(brain.make_dataloader(datasets["train"], sb.Stage.VALID, ckpt_prefix=None, **eval_options))
-    train_loader = brain.make_dataloader(training, sb.Stage.TRAIN, **loader_options(batch_sampler=sampler))
+    train_loader = brain.make_dataloader(training, sb.Stage.TRAIN, **loader_options(**loading))
     if brain.test_only and not any(pathlib.Path(hparams["save_folder"]).glob("CKPT*")):
         raise ValueError(f"--test_only: there is no checkpoint in '{hparams['save_folder']}'")
     valid_loader = None

@@ -92,7 +92,7 @@ def test_manifest_of_a_folder_and_back(tmp_path):
     for speaker in ("anna", "ben"):
         (tmp_path / speaker).mkdir()
         write(tmp_path / speaker / "x.wav")
-    records = build_manifest(Folder(label_from_folder="speaker"), tmp_path, AudioReader())
+    records = dict(build_manifest(Folder(label_from_folder="speaker"), tmp_path, AudioReader()))
     assert len(records["anna/x"].pop("recording")) == 16
     assert records["anna/x"] == {
         "path": str(tmp_path / "anna" / "x.wav"), "duration_s": 0.5, "speaker": "anna", "corpus": "folder",
@@ -189,7 +189,7 @@ def test_the_same_recording_under_another_name_is_refused(tmp_path):
         write(tmp_path / speaker / "x.wav", TONE * (1 + ord(speaker) / 1000))
     (tmp_path / "elsewhere").mkdir()
     write(tmp_path / "elsewhere" / "copy.wav", TONE * (1 + ord("a") / 1000))
-    records = build_manifest(Folder(label_from_folder="speaker"), tmp_path, AudioReader())
+    records = dict(build_manifest(Folder(label_from_folder="speaker"), tmp_path, AudioReader()))
     copy = {"copy": {**records.pop("elsewhere/copy"), "speaker": None}}
     splits = split_by_speaker({k: {**r, "emotion": "anger"} for k, r in records.items()}, ["a"], 1, 0)
     with pytest.raises(SpeakerLeak, match="recording"):

@@ -9,8 +9,10 @@ import soundfile
 import torch
 
 from mtlaug_sb import load_plugins  # noqa: F401 (the YAML below uses it)
+from mtlaug_sb.corpora.synthetic import Synthetic
 from mtlaug_sb.dataio.audio import AudioReader
-from mtlaug_sb.dataio.datasets import make_dataset
+from mtlaug_sb.dataio.datasets import UtteranceDataset
+from mtlaug_sb.dataio.manifest import build_manifest
 from mtlaug_sb.inference import EmotionRecognizer
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -105,7 +107,7 @@ def test_normalisation_sees_training_speakers_only(train, tmp_path):
     assert torch.allclose(stored["std"], frames.std(0), atol=1e-2)
 
 
-def test_unlabelled_speech_joins(train, tiny_corpus, tmp_path):
+def test_unlabelled_speech_joins(train, tiny_corpus):
     results = train(
         "hparams/mtl_aug.yaml",
         "--unlabelled_corpus=folder",
@@ -116,9 +118,13 @@ def test_unlabelled_speech_joins(train, tiny_corpus, tmp_path):
         "--seed=3",
     )
     assert results["utterances"]["unlabelled"] == 8
-    records = json.loads((tmp_path / "run" / "save" / "unlabelled.json").read_text())
-    dataset = make_dataset(records, {}, AudioReader(16000))
-    assert {len(dataset[i]["wav"]) for i in range(8)} == {8000}
+
+
+def test_of_long_unlabelled_speech_the_beginning_is_heard(tiny_corpus):
+    records = build_manifest(Synthetic(n_speakers=4, n_utterances=2), tiny_corpus, AudioReader(16000))
+    whole, cut = (UtteranceDataset(records, {}, AudioReader(16000), longest_s=s)[0]["wav"] for s in (None, 0.5))
+    assert len(whole) > 8000
+    assert torch.equal(cut, whole[:8000])
 
 
 def test_unlabelled_speech_of_the_test_speaker_is_refused(train, tiny_corpus):

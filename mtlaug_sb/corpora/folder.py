@@ -1,7 +1,9 @@
 """Any folder of audio, or any table that lists audio files."""
 
 import csv
-import io
+import math
+import operator
+import os
 import pathlib
 
 import soundfile
@@ -9,14 +11,16 @@ import soundfile
 from mtlaug_sb.interfaces import Utterance
 from mtlaug_sb.registry import register
 
+KNOWN = ("path", "id", "speaker", "duration_s")  # columns of a CSV that are no labels
+
 
 @register("corpus", "folder")
 class Folder:
     """Reads every audio file below a folder, or the rows of a CSV.
 
-    A CSV has a column ``path`` (relative to the CSV, or absolute), and any of ``id``, ``speaker`` and further columns,
-    which become labels; an empty cell is a missing label. Without a CSV, the files carry no labels, unless
-    ``label_from_folder`` is set.
+    A CSV has a column ``path`` (relative to the CSV, or absolute), and any of ``id``, ``speaker``, ``duration_s`` (seconds;
+    spares a very large corpus the opening of every file) and further columns, which become labels; an empty cell is a
+    missing label. Without a CSV, the files carry no labels, unless ``label_from_folder`` is set.
 
     Arguments
     ---------
@@ -38,7 +42,7 @@ class Folder:
         FileNotFoundError
             If neither a folder nor a CSV is there.
         ValueError
-            If a CSV has no column ``path``, a row an empty one, or another encoding than UTF-8.
+            If a CSV has no column ``path``, a row an empty one or no number as its duration, or another encoding than UTF-8.
         """
         root = pathlib.Path(data_folder)
         if root.is_dir():
@@ -51,23 +55,47 @@ class Folder:
         endings = {f".{name.lower()}" for name in soundfile.available_formats()} | {".opus", ".oga", ".aif"}
         for path in sorted(p for p in root.rglob("*") if p.suffix.lower() in endings and not p.name.startswith("._")):
             labels = {self.label_from_folder: path.parent.name} if self.label_from_folder else {}
-            yield self._utterance(path.relative_to(root).with_suffix("").as_posix(), path, labels)
+            speaker = labels.pop("speaker", None)
+            yield self._utterance(path.relative_to(root).with_suffix("").as_posix(), str(path), speaker, labels)
 
     def _read_table(self, table):
-        try:
-            text = table.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError:
-            raise ValueError(f"{table}: is not in UTF-8; save it so") from None
-        with io.StringIO(text, newline="") as file:
-            reader = csv.DictReader(file)
-            if "path" not in (reader.fieldnames or []):
-                raise ValueError(f"{table}: needs a column 'path', has {reader.fieldnames}")
-            for row in reader:
-                if not row["path"]:
-                    raise ValueError(f"{table}: line {reader.line_num} has no path")
-                labels = {k: v for k, v in row.items() if k and v and k not in ("path", "id")}
-                yield self._utterance(row.get("id") or row["path"], table.parent / row["path"], labels)
+        folder = f"{table.parent}{os.sep}"
+        with open(table, encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            try:
+                names = next(reader, None)
+                if "path" not in (names or []):
+                    raise ValueError(f"{table}: needs a column 'path', has {names}")
+                size = len(names)
+                columns = [(i, name) for i, name in enumerate(names) if name and name not in KNOWN]
+                known = operator.itemgetter(*(names.index(name) if name in names else size for name in KNOWN))
+                for cells in reader:
+                    if not cells:
+                        continue
+                    if len(cells) < size:
+                        cells += [""] * (size - len(cells))
+                    cells[size:] = [""]  # a column that is not there
+                    path, name, speaker, seconds = known(cells)
+                    if not path:
+                        raise ValueError(f"{table}: line {reader.line_num} has no path")
+                    labels = {label: cells[i] for i, label in columns if cells[i]}
+                    seconds = _seconds(seconds, table, reader) if seconds else None
+                    file = path if os.path.isabs(path) else folder + path
+                    yield self._utterance(name or path, file, speaker or None, labels, seconds)
+            except UnicodeDecodeError:
+                raise ValueError(f"{table}: is not in UTF-8; save it so") from None
 
-    def _utterance(self, name, path, labels):
-        speaker = labels.pop("speaker", None)
-        return Utterance(name, str(path), speaker, {k: self.rename.get(v, v) for k, v in labels.items()})
+    def _utterance(self, name, path, speaker, labels, duration_s=None):
+        labels = {k: self.rename.get(v, v) for k, v in labels.items()} if self.rename else labels
+        return Utterance(name, path, speaker, labels, duration_s)
+
+
+def _seconds(text, table, reader):
+    """The cell of a duration as a number."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"{table}: line {reader.line_num}: duration_s must be a number of seconds, is '{text}'")
+    return seconds

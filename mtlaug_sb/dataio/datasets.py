@@ -1,43 +1,76 @@
-"""Manifests to SpeechBrain datasets and loaders."""
+"""Manifests to datasets and loaders."""
 
-import functools
+import logging
 
 import torch
 from speechbrain.dataio.batch import PaddedBatch
-from speechbrain.dataio.dataset import DynamicItemDataset
+
+from mtlaug_sb.dataio.audio import AudioError
+from mtlaug_sb.dataio.records import Records
+
+logger = logging.getLogger(__name__)
 
 
-def make_dataset(records, targets, read_audio):
-    """A dataset of ``id``, ``wav`` [time] and one tensor per target.
+class UtteranceDataset(torch.utils.data.Dataset):
+    """``id``, ``wav`` [time] and one tensor per target, of the utterances of a manifest.
 
     Arguments
     ---------
-    records : dict
+    records : dict or Records
         Manifest.
     targets : dict
         Name -> target (see ``mtlaug_sb.targets``).
     read_audio : AudioReader
-        Path to samples; of a record with ``heard_s`` only so many seconds are taken.
+        Path to samples.
+    skip_bad_audio : bool
+        An utterance that cannot be read is None, which is said, instead of an error.
+    longest_s : float or None
+        Of a longer one only so many seconds, the first, are heard.
+
+    Raises
+    ------
+    AudioError
+        When an utterance is asked for that cannot be read.
     """
-    items = {k: {"record": r, "path": r["path"], "duration_s": r["duration_s"]} for k, r in records.items()}
-    dataset = DynamicItemDataset(items)
-    rate = read_audio.sample_rate
 
-    def read(record):
-        wav = read_audio(record["path"])
-        return wav[: round(record["heard_s"] * rate)] if "heard_s" in record else wav
+    def __init__(self, records, targets, read_audio, skip_bad_audio=False, longest_s=None):
+        self.records = Records.of(records)
+        self.targets, self.read_audio, self.skip_bad_audio = targets, read_audio, skip_bad_audio
+        self.longest = longest_s and round(longest_s * read_audio.sample_rate)
 
-    dataset.add_dynamic_item(read, takes="record", provides="wav")
-    for name, target in targets.items():
-        dataset.add_dynamic_item(target, takes="record", provides=f"target_{name}")
-    dataset.set_output_keys({"id": "id", "wav": "wav", **{name: f"target_{name}" for name in targets}})
-    return dataset
+    def __len__(self):
+        return len(self.records)
+
+    def __getitem__(self, i):
+        utterance, record = self.records.at(i)
+        try:
+            wav = self.read_audio(record["path"])[: self.longest]
+        except AudioError as error:
+            if not self.skip_bad_audio:
+                raise
+            logger.warning("Left out: %s", error)
+            return None
+        return {"id": utterance, "wav": wav, **{name: target(record) for name, target in self.targets.items()}}
+
+
+def collate(examples):
+    """A batch of those examples that could be read.
+
+    Raises
+    ------
+    AudioError
+        If there is none.
+    """
+    readable = [example for example in examples if example is not None]
+    if not readable:
+        raise AudioError(f"not one of the {len(examples)} files of a batch can be read")
+    return PaddedBatch(readable, padded_keys=["wav"])
 
 
 def loader_options(**options):
     """Options of a DataLoader over such a dataset."""
     return {
-        "collate_fn": functools.partial(PaddedBatch, padded_keys=["wav"]),
+        "collate_fn": collate,
         # a generator of its own: the iterator draws a seed, which must not come from the run's random state
         "generator": torch.Generator(),
         **options,

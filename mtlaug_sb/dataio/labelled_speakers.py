@@ -2,6 +2,8 @@
 
 import random
 
+from mtlaug_sb.dataio.records import Records
+
 LEFT_OUT = ("dropped", "unlabelled")  # what may become of the others' speech
 
 
@@ -12,7 +14,7 @@ def draw_labelled_speakers(records, n_speakers, seed, stratify_by="gender"):
 
     Arguments
     ---------
-    records : dict
+    records : dict or Records
         Manifest of the training split.
     n_speakers : int or None
         How many; None takes all.
@@ -23,7 +25,7 @@ def draw_labelled_speakers(records, n_speakers, seed, stratify_by="gender"):
 
     Returns
     -------
-    labelled, left_out : dict
+    labelled, left_out : Records
         The manifest, in two parts.
 
     Raises
@@ -37,9 +39,10 @@ def draw_labelled_speakers(records, n_speakers, seed, stratify_by="gender"):
     >>> [len(part) for part in draw_labelled_speakers(records, None, seed=0)]
     [3, 0]
     """
+    records = Records.of(records)
     if n_speakers is None:
-        return records, {}
-    gender = {r["speaker"]: str(r.get(stratify_by)) for r in records.values()}
+        return records, Records()
+    gender = {s: str(g) for s, g in records.latest("speaker", stratify_by).items()}
     order = sorted(gender)
     if not isinstance(n_speakers, int) or not 0 < n_speakers <= len(order):
         raise ValueError(
@@ -49,7 +52,4 @@ def draw_labelled_speakers(records, n_speakers, seed, stratify_by="gender"):
     random.Random(f"labelled {seed} {order}").shuffle(order)
     turn = {s: sum(gender[other] == gender[s] for other in order[:i]) for i, s in enumerate(order)}
     drawn = set(sorted(order, key=turn.get)[:n_speakers])
-    parts = {}, {}
-    for utterance, record in records.items():
-        parts[record["speaker"] not in drawn][utterance] = record
-    return parts
+    return records.where("speaker", drawn.__contains__), records.where("speaker", lambda s: s not in drawn)

@@ -5,6 +5,7 @@ import pathlib
 
 from mtlaug_sb.dataio.labelled_speakers import LEFT_OUT, draw_labelled_speakers
 from mtlaug_sb.dataio.manifest import build_manifest, read_manifest, write_manifest
+from mtlaug_sb.dataio.records import Records
 from mtlaug_sb.dataio.shared_data import corpora_of, corpus_key
 from mtlaug_sb.dataio.splits import check_splits, keep_classes, split_by_speaker
 from mtlaug_sb.registry import find, make
@@ -13,8 +14,8 @@ logger = logging.getLogger(__name__)
 SPLITS = ("train", "valid", "test", "unlabelled")
 
 
-def prepare(hparams, read_audio, manifests=None):
-    """Write ``train.json``, ``valid.json``, ``test.json`` and, with unlabelled speech, ``unlabelled.json``.
+def prepare(hparams, read_audio, manifests=None, shards=None):
+    """Write ``train.json``, ``valid.json``, ``test.json`` and, with unlabelled speech, ``unlabelled.json``; returns them.
 
     Arguments
     ---------
@@ -26,6 +27,13 @@ def prepare(hparams, read_audio, manifests=None):
         Opens every file once.
     manifests : dict or None
         Of corpora that have been read already (see ``shared_data``).
+    shards : Shards or None
+        Unlabelled speech that is streamed: it must have nothing of the held-out speakers, either.
+
+    Returns
+    -------
+    dict
+        Split -> Records.
 
     Raises
     ------
@@ -35,35 +43,35 @@ def prepare(hparams, read_audio, manifests=None):
     label, names = hparams["class_label"], hparams["classes"]
     manifests = manifests or {}
     records, *unlabelled_records = (
-        manifests.get(corpus_key(*corpus)) or read_corpus(*corpus, hparams, read_audio) for corpus in corpora_of(hparams)
+        Records.of(manifests.get(corpus_key(*corpus)) or read_corpus(*corpus, hparams, read_audio))
+        for corpus in corpora_of(hparams)
     )
-    without_label = {k: r for k, r in records.items() if label not in r}
+    without_label = records.where(label, lambda value: value is None)
     splits = split_by_speaker(
         keep_classes(records, label, names, hparams["corpus"]),
         _test_speakers(hparams["test_speaker"]),
         hparams["n_valid_speakers"],
         hparams["seed"],
     )
-    held_out = {r["speaker"] for split in ("valid", "test") for r in splits[split].values()}
+    held_out = {s for split in ("valid", "test") for s in splits[split].counts("speaker")}
     if hparams["left_out_speakers"] not in LEFT_OUT:
         raise ValueError(f"left_out_speakers must be {' or '.join(LEFT_OUT)}, is {hparams['left_out_speakers']!r}")
     splits["train"], left_out = draw_labelled_speakers(splits["train"], hparams["n_train_speakers"], hparams["seed"])
     if hparams["left_out_speakers"] == "dropped":
-        held_out |= {r["speaker"] for r in left_out.values()}
+        held_out |= left_out.counts("speaker").keys()
     else:
-        without_label |= {k: _without(label, r) for k, r in left_out.items()}
-    unlabelled = {k: r for k, r in without_label.items() if r["speaker"] not in {None, *held_out}}
+        without_label = Records.joined(without_label, left_out.without(label))
+    unlabelled = without_label.where("speaker", lambda s: s not in {None, *held_out})
     if without_label:
         logger.info("%d utterances have no %s: %d of them train as unlabelled speech, the others are of held-out or unknown "
                     "speakers", len(without_label), label, len(unlabelled))  # fmt: skip
-    for more in unlabelled_records:
-        # whatever it knows of the classes is not used: the same as any speech
-        unlabelled |= {f"unlabelled/{k}": _without(label, r) for k, r in more.items()}
-    if hparams["unlabelled_max_s"]:
-        unlabelled = {k: beginning(r, hparams["unlabelled_max_s"]) for k, r in unlabelled.items()}
+    # whatever it knows of the classes is not used: the same as any speech
+    unlabelled = Records.joined(unlabelled, *(more.renamed("unlabelled/").without(label) for more in unlabelled_records))
     if unlabelled:
         splits["unlabelled"] = unlabelled
     check_splits(splits, label, names)
+    if shards is not None:
+        shards.check_splits(splits)
     folder = pathlib.Path(hparams["save_folder"])
     if any(folder.glob("CKPT*")):
         for split in SPLITS:
@@ -75,24 +83,10 @@ def prepare(hparams, read_audio, manifests=None):
                 )
     for split, part in splits.items():
         write_manifest(part, folder / f"{split}.json")
-
-
-def beginning(record, seconds):
-    """The record, of which no more than the first ``seconds`` are heard."""
-    if record["duration_s"] <= seconds:
-        return record
-    return {**record, "duration_s": seconds, "heard_s": seconds}
-
-
-def read_splits(save_folder, label, names):
-    """The splits that ``prepare`` wrote, validated and checked for leaks once more."""
-    folder = pathlib.Path(save_folder)
-    splits = {s: read_manifest(folder / f"{s}.json") for s in SPLITS if (folder / f"{s}.json").exists()}
-    check_splits(splits, label, names)
-    for split, records in splits.items():
-        speakers = {r["speaker"] for r in records.values()} - {None}
-        hours = sum(r["duration_s"] for r in records.values()) / 3600
-        logger.info("%-10s %5d utterances, %3d speakers, %6.2f h", split, len(records), len(speakers), hours)
+        n_speakers, hours = len(part.counts("speaker").keys() - {None}), part.durations.sum() / 3600
+        logger.info("%-10s %5d utterances, %3d speakers, %6.2f h", split, len(part), n_speakers, hours)
+    if shards is not None:
+        logger.info("%-10s %5d utterances in %d shards", "streamed", len(shards), len(shards.shards))
     return splits
 
 
@@ -117,11 +111,6 @@ def read_corpus(name, options, data_folder, hparams, read_audio):
     if notice := getattr(corpus, "notice", None):
         logger.warning(notice)
     return build_manifest(corpus, data_folder, read_audio, hparams["skip_bad_audio"])
-
-
-def _without(label, record):
-    """A record that does not know the label."""
-    return {key: value for key, value in record.items() if key != label}
 
 
 def _test_speakers(asked):

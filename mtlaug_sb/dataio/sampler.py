@@ -1,7 +1,5 @@
 """Training batches: labelled and unlabelled utterances in a fixed ratio, similar lengths together."""
 
-import itertools
-
 import torch
 from torch.utils.data import Sampler
 
@@ -13,7 +11,7 @@ class MixedBatchSampler(Sampler):
 
     Arguments
     ---------
-    durations : list of float
+    durations : sequence of float
         Of the labelled utterances, indices 0 ... n - 1 of the dataset.
     unlabelled : int
         How many unlabelled utterances follow them in the dataset.
@@ -26,6 +24,9 @@ class MixedBatchSampler(Sampler):
         1 keeps the order entirely random.
     seed : int
         Of all draws.
+    readers : int
+        0 takes the unlabelled utterances by index, in random order. Otherwise they are streamed by so many readers in each
+        process, which take turns batch by batch, and come as (position in the stream, reader, number of all readers).
 
     Example
     -------
@@ -34,13 +35,14 @@ class MixedBatchSampler(Sampler):
     [3, 3]
     """
 
-    def __init__(self, durations, unlabelled=0, batch_size=32, unlabelled_ratio=1.0, bucket_batches=1, seed=0):
-        self.durations = torch.tensor(durations)
+    def __init__(self, durations, unlabelled=0, batch_size=32, unlabelled_ratio=1.0, bucket_batches=1, seed=0, readers=0):
+        self.durations = torch.as_tensor(durations, dtype=torch.float32)
         self.unlabelled = unlabelled
         self.batch_size = batch_size
         self.unlabelled_ratio = min(unlabelled_ratio, unlabelled / len(durations))
         self.bucket = batch_size * bucket_batches
         self.seed = seed
+        self.readers = readers
         self.epoch = 0
         self.rank, self.world_size = 0, 1
 
@@ -57,24 +59,37 @@ class MixedBatchSampler(Sampler):
 
     def __iter__(self):
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(len(self.durations), generator=generator)
-        batches = []
-        for group in order.split(self.bucket):
-            group = group[self.durations[group].argsort(stable=True)] if self.bucket > self.batch_size else group
-            batches += group.split(self.batch_size)
-        extra = self._unlabelled(sum(round(len(b) * self.unlabelled_ratio) for b in batches))
-        order = torch.randperm(len(batches), generator=generator).tolist()
-        whole = [b.tolist() + [next(extra) for _ in range(round(len(b) * self.unlabelled_ratio))] for b in batches]
+        utterances = torch.randperm(len(self.durations), generator=generator)
+        n_batches = -(-len(utterances) // self.batch_size)
+        # every batch but the last is full
+        per_batch = round(self.batch_size * self.unlabelled_ratio)
+        last = round((len(utterances) - (n_batches - 1) * self.batch_size) * self.unlabelled_ratio)
+        extra = None if self.readers else self._unlabelled((n_batches - 1) * per_batch + last)
+        order = torch.randperm(n_batches, generator=generator)
         # processes wait for one another: the first batches come again where they do not divide evenly
-        order = list(itertools.islice(itertools.cycle(order), len(self) * self.world_size))
-        return iter([whole[k] for k in order[self.rank :: self.world_size]])
+        order = order[torch.arange(len(self) * self.world_size) % n_batches]
+        for i, k in enumerate(order[self.rank :: self.world_size].tolist()):
+            # made one by one: of a million utterances, the first batch need not wait for the last
+            start = k * self.batch_size % self.bucket
+            group = utterances[k * self.batch_size - start :][: self.bucket]
+            group = group[self.durations[group].argsort(stable=True)] if self.bucket > self.batch_size else group
+            n = per_batch if k < n_batches - 1 else last
+            more = self._streamed(i, n, per_batch) if self.readers else extra[k * per_batch :][:n].tolist()
+            yield group[start:][: self.batch_size].tolist() + more
+
+    def _streamed(self, i, n, per_batch):
+        """Places of the n utterances of this process' batch number i of the epoch."""
+        batches = self.epoch * -(-len(self) // self.readers) + i // self.readers  # of this reader so far
+        reader = self.rank * self.readers + i % self.readers
+        return [(batches * per_batch + j, reader, self.world_size * self.readers) for j in range(n)]
 
     def _unlabelled(self, per_epoch):
-        """Go on where the last epoch ended, through permutation after permutation of the unlabelled speech."""
-        position = self.epoch * per_epoch
-        while self.unlabelled:
+        """Indices of one epoch's: on from where the last epoch ended, permutation after permutation of all of them."""
+        parts, position = [torch.arange(0)], self.epoch * per_epoch
+        end = position + per_epoch
+        while position < end:
             lap, start = divmod(position, self.unlabelled)
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + 500_009 + lap)
-            for k in torch.randperm(self.unlabelled, generator=generator)[start:].tolist():
-                yield len(self.durations) + k
-                position += 1
+            parts.append(torch.randperm(self.unlabelled, generator=generator)[start : start + end - position])
+            position += len(parts[-1])
+        return torch.cat(parts) + len(self.durations)

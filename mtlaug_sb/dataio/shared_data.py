@@ -15,7 +15,7 @@ AUDIO, INDEX = "audio.f32", "shared.json"
 def corpora_of(hparams):
     """(plugin name, options, data folder) of every corpus that a run reads."""
     corpora = [(hparams["corpus"], hparams["corpus_options"], hparams["data_folder"])]
-    if hparams["unlabelled_corpus"]:
+    if hparams["unlabelled_corpus"] not in (None, "", "shards"):  # shards are streamed
         corpora.append((hparams["unlabelled_corpus"], hparams["unlabelled_options"], hparams["unlabelled_folder"]))
     return corpora
 

@@ -1,8 +1,13 @@
 """Who trains, who chooses the epoch, who is tested: three sets of speakers that never meet."""
 
+import itertools
 import logging
 import random
 from collections import Counter
+
+import numpy as np
+
+from mtlaug_sb.dataio.records import Records
 
 logger = logging.getLogger(__name__)
 
@@ -19,14 +24,15 @@ def keep_classes(records, label, names, corpus):
     ValueError
         If no record has one of the names: the known ones are listed.
     """
-    count = Counter(str(r[label]) for r in records.values() if label in r)
+    table = Records.of(records)
+    count = _count(table, label)
     unknown = [name for name in names if name not in count]
     if unknown:
         raise ValueError(f"corpus '{corpus}' has no {label} '{unknown[0]}'; it has {', '.join(sorted(count)) or 'none'}")
     left_out = {name: n for name, n in sorted(count.items()) if name not in names}
     if left_out:
         logger.info("Left out, as their %s is not asked for: %s", label, left_out)
-    return {k: r for k, r in records.items() if str(r.get(label)) in names}
+    return _same_kind(records, table.where(label, lambda value: str(value) in names))
 
 
 def find_speaker(asked, speakers):
@@ -71,8 +77,10 @@ def split_by_speaker(records, test_speakers, n_valid_speakers, seed, stratify_by
     ValueError
         If a test speaker is unknown, or there are too few speakers.
     """
-    speakers = sorted({r["speaker"] for r in records.values() if r["speaker"] is not None})
-    nobody = sum(r["speaker"] is None for r in records.values())
+    table = Records.of(records)
+    count = table.counts("speaker")
+    nobody = count.pop(None, 0)
+    speakers = sorted(count)
     if nobody:
         logger.warning("Left out %d utterances of unknown speakers: they could be anybody's", nobody)
     needed = (len(test_speakers) if test_speakers else 1) + n_valid_speakers + 1
@@ -84,15 +92,15 @@ def split_by_speaker(records, test_speakers, n_valid_speakers, seed, stratify_by
     test = [find_speaker(s, speakers) for s in test_speakers] if test_speakers else speakers[:1]
     others = [s for s in speakers if s not in test]
     random.Random(f"{seed} {test}").shuffle(others)
-    group = {r["speaker"]: str(r.get(stratify_by)) for r in records.values()}
-    rank = {s: sum(group[o] == group[s] for o in others[:i]) for i, s in enumerate(others)}
+    group = {s: str(value) for s, value in table.latest("speaker", stratify_by).items()}
+    before, rank = Counter(), {}
+    for s in others:
+        rank[s] = before[group[s]]
+        before[group[s]] += 1
     valid = sorted(others, key=lambda s: rank[s])[:n_valid_speakers]
     roles = dict.fromkeys(speakers, "train") | dict.fromkeys(valid, "valid") | dict.fromkeys(test, "test")
-    splits = {"train": {}, "valid": {}, "test": {}}
-    for utterance, record in records.items():
-        if record["speaker"] is not None:
-            splits[roles[record["speaker"]]][utterance] = record
-    return splits
+    parts = {role: table.where("speaker", lambda s, role=role: roles.get(s) == role) for role in ("train", "valid", "test")}
+    return {role: _same_kind(records, part) for role, part in parts.items()}
 
 
 def check_splits(splits, label, names):
@@ -105,22 +113,47 @@ def check_splits(splits, label, names):
     ValueError
         If a class has no training utterance, or a split is empty.
     """
-    keys = {"speaker": lambda r: (r["corpus"], r["speaker"]), "recording": lambda r: r.get("recording", r["path"])}
-    for what, key in keys.items():
-        seen = {}
-        for split, records in splits.items():
-            # unlabelled speech is training data: it may come from training speakers, and from nobody else here
-            side = "train" if split == "unlabelled" else split
-            for value in {key(r) for r in records.values() if what == "recording" or r["speaker"] is not None}:
-                if seen.setdefault(value, side) != side:
-                    raise SpeakerLeak(f"{what} {value} is in the {seen[value]} split and in the {split} split")
+    splits = {split: Records.of(records) for split, records in splits.items()}
+    # unlabelled speech is training data: it may come from training speakers, and from nobody else here
+    sides = {split: "train" if split == "unlabelled" else split for split in splits}
+    seen = {}
+    for split, records in splits.items():
+        for corpus, speaker in records.pairs("corpus", "speaker"):
+            value, side = (corpus, speaker), sides[split]
+            if speaker is not None and seen.setdefault(value, side) != side:
+                raise SpeakerLeak(f"speaker {value} is in the {seen[value]} split and in the {split} split")
+    hashes = {split: np.unique(records.hashes("recording", "path")) for split, records in splits.items()}
+    for split, other in itertools.combinations(splits, 2):
+        if sides[split] != sides[other] and len(both := np.intersect1d(hashes[split], hashes[other], assume_unique=True)):
+            there = [_recordings(splits[s], set(both.tolist())) for s in (split, other)]
+            for value in there[0] & there[1]:
+                raise SpeakerLeak(f"recording {value} is in the {split} split and in the {other} split")
     for split, records in splits.items():
         if not records and split != "valid":  # without one no epoch is chosen
             raise ValueError(f"the {split} split is empty")
-    count = Counter(str(r[label]) for r in splits["train"].values() if label in r)
+    count = _count(splits["train"], label)
     for name in names:
         if not count[name]:
             raise ValueError(
                 f"class '{name}' has no training utterance: the training speakers are "
-                f"{', '.join(sorted({r['speaker'] for r in splits['train'].values()}))}"
+                f"{', '.join(sorted(splits['train'].counts('speaker')))}"
             )
+
+
+def _count(table, label):
+    """Counter of the values of a label, as text; a missing one is not counted."""
+    count = Counter()
+    for value, n in table.counts(label).items():
+        count[str(value)] += n if value is not None else 0
+    return +count
+
+
+def _same_kind(records, part):
+    """A part of the records as what they were given as: a dictionary of the same records, or a table."""
+    return part if isinstance(records, Records) else {k: records[k] for k in part}
+
+
+def _recordings(records, hashes):
+    """What those recordings are known by whose hash is among the given ones."""
+    chosen = records.select(np.isin(records.hashes("recording", "path"), list(hashes)))
+    return {r.get("recording", r["path"]) for r in chosen.values()}

@@ -4,7 +4,6 @@ import math
 
 import torch
 from scipy.optimize import minimize_scalar
-from torchmetrics.functional.classification import multiclass_calibration_error
 
 BINS = 15
 TEMPERATURES = (0.2, 20.0)
@@ -90,6 +89,9 @@ def calibrate(logits, truth, speakers):
 
 def expected_calibration_error(probabilities, truth):
     """Mean distance of confidence and accuracy over 15 bins of confidence (Naeini et al. 2015)."""
+    # imported here: it takes seconds, which whoever does not calibrate need not wait for
+    from torchmetrics.functional.classification import multiclass_calibration_error
+
     return multiclass_calibration_error(
         probabilities.float(), truth, num_classes=probabilities.shape[1], n_bins=BINS, norm="l1"
     ).item()

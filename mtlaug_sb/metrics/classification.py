@@ -1,7 +1,6 @@
 """UAR and its relatives."""
 
 import torch
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from mtlaug_sb.registry import register
 
@@ -40,8 +39,10 @@ class Classification:
     def update(self, predictions, targets):
         """predictions, targets [batch, classes]; a soft target counts as its likeliest class."""
         size = max(predictions.shape[1], len(self.names))
-        new = multiclass_confusion_matrix(predictions.argmax(1), targets.argmax(1), size, validate_args=False)
-        self.confusion = self.confusion.to(new.device) + new[: len(self.names), : len(self.names)]
+        pairs = targets.argmax(1) * size + predictions.argmax(1)
+        # counted without asking the device for anything
+        new = torch.zeros(size * size, dtype=torch.long, device=pairs.device).index_add_(0, pairs, torch.ones_like(pairs))
+        self.confusion = self.confusion.to(new.device) + new.view(size, size)[: len(self.names), : len(self.names)]
 
     def compute(self):
         """The figures by name; ``recall/NAME`` for each class. Empty if nothing was seen."""

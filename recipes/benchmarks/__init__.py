@@ -1,0 +1,1 @@
+"""The sections of recipes/benchmark.py, one file each."""
