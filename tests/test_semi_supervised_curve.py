@@ -11,7 +11,7 @@ from crossvalidate import read_settings
 
 from mtlaug_sb.dataio.audio import AudioReader
 from mtlaug_sb.dataio.labelled_speakers import draw_labelled_speakers
-from mtlaug_sb.dataio.preparation import prepare, read_splits
+from mtlaug_sb.dataio.preparation import prepare
 from mtlaug_sb.dataio.run_folder import write_settings
 from mtlaug_sb.evaluation.results import write_predictions
 
@@ -39,7 +39,7 @@ def test_draws_are_nested_and_take_turns_of_gender():
 
 def test_everybodys_speech_is_in_one_part():
     labelled, left_out = draw_labelled_speakers(RECORDS, 3, seed=0)
-    assert labelled | left_out == RECORDS
+    assert {**labelled, **left_out} == RECORDS
     assert speakers(labelled).isdisjoint(speakers(left_out))
     assert draw_labelled_speakers(RECORDS, None, seed=0) == (RECORDS, {})
     assert draw_labelled_speakers(RECORDS, 8, seed=0) == (RECORDS, {})
@@ -104,8 +104,7 @@ def guesses(monkeypatch):
         write_settings(hparams_file, overrides)
         (folder / "save").mkdir(exist_ok=True)
         hparams["save_folder"] = str(folder / "save")
-        prepare(hparams, caches["audio"], caches["manifests"])
-        splits = read_splits(hparams["save_folder"], hparams["class_label"], names)
+        splits = prepare(hparams, caches["audio"], caches["manifests"])
         n = len(speakers(splits["train"]))
         truths = [(k, names.index(r["emotion"])) for k, r in splits["test"].items()]
         # a class more is known for each labelled speaker
