@@ -67,7 +67,8 @@ class WholeCheckpointer(Checkpointer):
         return checkpoints
 
     def _meta(self, path):
-        """Of a whole checkpoint, whose meta file does not change any more."""
-        if path not in self._metas:
-            self._metas[path] = yaml.safe_load((path / METAFNAME).read_text(encoding="utf-8"))
-        return self._metas[path]
+        """Of a whole checkpoint, read once; one that was deleted may leave its name to the next."""
+        written = (path / METAFNAME).stat().st_mtime_ns
+        if self._metas.get(path, (None,))[0] != written:
+            self._metas[path] = written, yaml.safe_load((path / METAFNAME).read_text(encoding="utf-8"))
+        return self._metas[path][1]

@@ -52,3 +52,9 @@ def test_a_checkpoint_half_deleted_is_none(checkpointer):
 
 def test_meta_is_what_was_given(checkpointer):
     assert checkpointer.find_checkpoint().meta["score"] == 1.0
+
+
+def test_a_name_that_is_used_again_is_read_again(checkpointer):
+    for score in (2.0, 3.0, 4.0):
+        checkpointer.save_checkpoint(meta={"score": score}, name="same")
+        assert checkpointer.find_checkpoint(max_key="score").meta["score"] == score

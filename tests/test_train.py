@@ -97,7 +97,7 @@ def test_normalisation_sees_training_speakers_only(train, tmp_path):
     read = AudioReader()
     records = json.loads((save / "train.json").read_text())
     settings = {"n_mels": len(stored["mean"])}
-    for key in ("n_fft", "high_hz", "low_hz", "floor"):
+    for key in ("n_fft", "window_ms", "hop_ms", "high_hz", "low_hz", "floor"):
         line = [x for x in hparams.splitlines() if x.strip().startswith(f"{key}:")]
         settings |= {key: float(line[0].split(":")[1].split("#")[0])} if line else {}
     settings = {k: int(v) if k == "n_fft" else v for k, v in settings.items()}
