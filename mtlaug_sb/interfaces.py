@@ -62,7 +62,7 @@ class Augmentation(Protocol):
 
 
 class Features(Protocol):
-    """The front end."""
+    """The front end. One that gives the waveform no gradient says so: ``differentiable = False``."""
 
     output_size: int
 
