@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mtlaug_sb.corpora.synthetic import Synthetic
+from mtlaug_sb.features.onnx import Onnx
 from mtlaug_sb.registry import KINDS, _plugins, plugins
 from mtlaug_sb.testing import CHECKS
 
@@ -95,6 +96,8 @@ def arguments(tiny_corpus, tiny_speech_model, tmp_path):
         defaults = [f"--data_folder={tiny_corpus}", *TINY]
         if "\nencoder_source:" in (ROOT / yaml).read_text():
             defaults.append(f"--encoder_source={tiny_speech_model()}")
+        if "\nfront_end:" in (ROOT / yaml).read_text():
+            defaults += [f"--front_end={Onnx.example()['path']}", "--front_end_layers=[0, 1]"]
         defaults = [a for a in defaults if a.partition("=")[0] not in given]
         return [str(ROOT / yaml), *defaults, f"--output_folder={folder}", *more]
 
