@@ -1,5 +1,6 @@
 """Front ends in ONNX: any model's layers, exact, kept, and explained where something is missing or wrong."""
 
+import json
 import pathlib
 import sys
 import tarfile
@@ -11,9 +12,10 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from mtlaug_sb import make
+from mtlaug_sb import describe, make
 from mtlaug_sb.feature_cache import FeatureCache
 from mtlaug_sb.features.onnx import Onnx
+from mtlaug_sb.inference.description import check_plugin
 
 WAVS = torch.randn(3, 4000, generator=torch.Generator().manual_seed(0)) / 10
 STEPS = torch.tensor([4000, 2801, 70])  # the last has less than a frame's
@@ -108,6 +110,30 @@ def test_a_mask_of_ones_is_given_to_a_model_that_wants_one(tmp_path):
 def test_nothing_is_trained_or_kept_in_checkpoints():
     assert not list(features().parameters())
     assert not features().state_dict()
+
+
+def test_handed_on_it_is_complete():
+    given = features(layers=["upper"], pool=3, deviation=True)
+    twin = given.portable()
+    described = json.loads(json.dumps(describe(twin)))
+    check_plugin(described, "features", "features")  # nothing in it leads to a file
+    again = make(**described)
+    again.load_state_dict(twin.state_dict())
+    for x in (twin, again):
+        assert torch.equal(x(WAVS[:1], torch.ones(1))[0], given(WAVS[:1], torch.ones(1))[0])
+    again = make(**described)  # without its content
+    with pytest.raises(ValueError, match="is no ONNX model"):
+        again(WAVS[:1], torch.ones(1))
+
+
+def test_a_trained_model_answers_from_its_folder_alone(train, tmp_path):
+    from mtlaug_sb.inference import EmotionRecognizer
+
+    train("hparams/mtl_aug_pretrained.yaml", f"--feature_folder={tmp_path / 'kept'}", "--number_of_epochs=1")
+    assert list((tmp_path / "kept").iterdir())
+    model = EmotionRecognizer.from_hparams(source=str(tmp_path / "run"))
+    scores, *_ = model.classify_batch(WAVS[:2])
+    assert torch.allclose(scores.sum(1), torch.ones(2))
 
 
 # ---------------------------------------------------------------------- what is kept

@@ -28,9 +28,9 @@ class Onnx(nn.Module):
 
     Arguments
     ---------
-    path : str
+    path : str or None
         The file. Of its inputs one is the waveform, float [batch, time] (or [batch, 1, time]); others, of whole numbers, are
-        masks [batch, time], and are given ones.
+        masks [batch, time], and are given ones. None in a model that is handed on: the content is then among its weights.
     layers : list of str or int, or None
         Outputs of the model, each [batch, frames, dim] and all with as many frames, by name or number. None: all of them.
     pool : int
@@ -44,6 +44,8 @@ class Onnx(nn.Module):
     cache_folder : str or None
         Keep the features there, a file for each waveform, for as long as the folder is kept: the name is made of the
         samples, the model's content and the arguments above, so that runs, corpora and settings can share it.
+    n_kilobytes : int or None
+        Room for the content among the weights, where there is no path.
 
     Attributes
     ----------
@@ -73,33 +75,61 @@ class Onnx(nn.Module):
 
     def __init__(
         self,
-        path,
+        path=None,
         layers=None,
         pool=1,
         deviation=False,
         normalize=False,
         sample_rate=16000,
         cache_folder=None,
+        n_kilobytes=None,
     ):
         super().__init__()
         if pool < 1:
             raise ValueError(f"pool must be at least 1 frame, is {pool}")
-        content = _read(path)
-        self.session = _session(content, path)
         self.path, self.pool, self.deviation, self.normalize = path, pool, deviation, normalize
-        self.input, self.masks = _inputs(self.session, path)
-        self.layers = _layers(self.session, layers, path)
-        self.n_layers = len(self.layers)
+        self.wanted, self.sample_rate = layers, sample_rate
         self.folder = cache_folder and pathlib.Path(cache_folder)
-        made_by = repr([self.layers, pool, deviation, normalize])
+        self.session = None
+        if path is None and n_kilobytes:
+            self.register_buffer("content", torch.zeros(1024 * n_kilobytes, dtype=torch.uint8))
+        else:
+            self._open(_read(path))
+
+    def _open(self, content):
+        """Make ready to run the model, bytes, and find out what it gives."""
+        path = self.path or "the model's own"
+        self.session = _session(content, path)
+        self.input, self.masks = _inputs(self.session, path)
+        self.layers = _layers(self.session, self.wanted, path)
+        self.n_layers = len(self.layers)
+        made_by = repr([self.layers, self.pool, self.deviation, self.normalize])
         self.digest = hashlib.sha256(hashlib.sha256(content).digest() + made_by.encode()).digest()
         self.least = 1
-        self.least = self._least(sample_rate)
+        self.least = self._least(self.sample_rate)
         seconds = 4
-        noise = np.random.default_rng(0).standard_normal(seconds * sample_rate).astype(np.float32) / 10
+        noise = np.random.default_rng(0).standard_normal(seconds * self.sample_rate).astype(np.float32) / 10
         frames = self._frames(noise)
         self.frame_rate = len(frames) / seconds
         self.output_size = frames.shape[1]
+
+    def portable(self):
+        """The same with the file's content among its weights, and numbers for layers: what is handed on is complete."""
+        if self.path is None:
+            return self
+        content = _read(self.path)
+        data = len(content).to_bytes(8, "little") + content
+        names = [o.name for o in self.session.get_outputs()]
+        twin = Onnx(
+            layers=[names.index(layer) for layer in self.layers],
+            pool=self.pool,
+            deviation=self.deviation,
+            normalize=self.normalize,
+            sample_rate=self.sample_rate,
+            n_kilobytes=-(-len(data) // 1024),
+        )
+        twin.content[: len(data)] = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+        return twin
 
     @staticmethod
     @functools.cache
@@ -139,6 +169,9 @@ class Onnx(nn.Module):
     @torch.no_grad()
     def forward(self, wavs, lengths):
         """Features [batch, frames, output_size], padding zero, and their relative lengths, from wavs [batch, time]."""
+        if self.session is None:  # not before: the content comes with the weights
+            data = self.content.cpu().numpy().tobytes()
+            self._open(data[8 : 8 + int.from_bytes(data[:8], "little")])
         samples = absolute_lengths(lengths, wavs.shape[1]).tolist()
         rows = [torch.from_numpy(self._kept(wav[:n].float().cpu().numpy())) for wav, n in zip(wavs, samples, strict=True)]
         steps = torch.tensor([len(row) for row in rows], device=wavs.device)
