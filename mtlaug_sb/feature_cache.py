@@ -14,6 +14,7 @@ class FeatureCache:
     """Keep features of utterances by key, up to a bound, on the device where they were computed.
 
     An utterance that is kept is computed alone, so that its features are the same to the bit whichever batch asked first.
+    Features that 16 bits of floating point hold without loss are kept in as many.
 
     Arguments
     ---------
@@ -58,7 +59,7 @@ class FeatureCache:
         def compute_rows(rows):
             features, lengths, notes = compute(rows)
             sizes = absolute_lengths(lengths, features.shape[1]).tolist()
-            return {i: (f[:n], note) for i, f, n, note in zip(rows, features, sizes, notes, strict=True)}
+            return {i: (_smaller(f[:n]), note) for i, f, n, note in zip(rows, features, sizes, notes, strict=True)}
 
         for i in alone:
             found[i] = self._from_folder(keys[i]) or compute_rows([i])[i]
@@ -70,7 +71,7 @@ class FeatureCache:
                 self._kept[keys[i]] = found[i]
                 self._into_folder(keys[i], *found[i])
         rows, notes = zip(*(found[i] for i in range(len(keys))), strict=True)
-        features = pad_sequence(rows, batch_first=True)
+        features = pad_sequence([row.to(torch.get_default_dtype()) for row in rows], batch_first=True)
         return features, features.new_tensor([len(r) for r in rows]) / features.shape[1], torch.stack(notes)
 
     def _from_folder(self, key):
@@ -90,3 +91,9 @@ class FeatureCache:
 
     def _path(self, key):
         return self.folder / f"{hashlib.sha1(repr(key).encode()).hexdigest()}.pt"
+
+
+def _smaller(features):
+    """The features in 16 bits, if they are the same then."""
+    half = features.half()
+    return half if torch.equal(half.to(features.dtype), features) else features

@@ -70,7 +70,7 @@ class Augmentation(Protocol):
 
 
 class Features(Protocol):
-    """The front end."""
+    """The front end. One that gives the waveform no gradient says so: ``differentiable = False``."""
 
     output_size: int
 

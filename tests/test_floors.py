@@ -17,6 +17,7 @@ FLOORS = {
         "schedule",
         "voice",
         "experiment",
+        "layer_mean",
         "plugin_files",
         "plugin_arguments",
         "plugin_packages",

@@ -19,7 +19,8 @@ class Mixup(nn.Module):
     alpha : float
         The weight is drawn from Beta(alpha, alpha); its larger part goes to the row itself, whose length is kept.
     log_power : bool
-        The features are logarithms of power, and what is mixed is the power.
+        The features are logarithms of power, and what is mixed is the power. False mixes the features as they are: those of
+        a pretrained model, say, or the waveform.
 
     Example
     -------

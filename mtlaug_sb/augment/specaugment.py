@@ -19,6 +19,9 @@ class SpecAugment(nn.Module):
         Greatest width of a time mask, as a share of the utterance's own frames.
     frequency_share : float
         Greatest width of a frequency mask, as a share of the features' dimensions.
+    per_dimension : bool
+        What is put in is the mean of each dimension by itself, not of all: for features whose dimensions are no bands of one
+        spectrum, such as a pretrained model's.
 
     Example
     -------
@@ -30,8 +33,9 @@ class SpecAugment(nn.Module):
 
     domain = "features"
 
-    def __init__(self, time_masks=2, time_share=0.15, frequency_masks=2, frequency_share=0.15):
+    def __init__(self, time_masks=2, time_share=0.15, frequency_masks=2, frequency_share=0.15, per_dimension=False):
         super().__init__()
+        self.per_dimension = per_dimension
         self.time_masks, self.time_share = time_masks, time_share
         self.frequency_masks, self.frequency_share = frequency_masks, frequency_share
 
@@ -44,8 +48,10 @@ class SpecAugment(nn.Module):
             torch.full((batch,), dim), dim, self.frequency_masks, self.frequency_share, generator
         ).unsqueeze(1)
         valid = valid_mask(lengths, frames).unsqueeze(2)
-        mean = torch.where(valid, inputs, 0.0).sum((1, 2)) / (own * dim)
-        return torch.where(hidden.to(inputs.device) & valid, mean.view(-1, 1, 1), inputs), lengths, targets
+        mean = torch.where(valid, inputs, 0.0).sum(1, keepdim=True) / own.view(-1, 1, 1)
+        if not self.per_dimension:
+            mean = mean.mean(2, keepdim=True)
+        return torch.where(hidden.to(inputs.device) & valid, mean, inputs), lengths, targets
 
 
 def _bands(sizes, padded, count, share, generator):

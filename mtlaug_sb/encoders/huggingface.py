@@ -6,6 +6,7 @@ import tempfile
 import torch
 from torch import nn
 
+from mtlaug_sb.layer_mean import layer_mean
 from mtlaug_sb.masking import absolute_lengths, valid_mask, zero_padding
 from mtlaug_sb.registry import register
 
@@ -140,8 +141,7 @@ class HuggingFace(nn.Module):
         layers = self.model(wavs, attention_mask=heard.long(), output_hidden_states=True).hidden_states
         lengths = steps / layers[0].shape[1]
         layers = [zero_padding(layer, lengths) for layer in layers]
-        mean = sum(weight * layer for weight, layer in zip(self.layer_weights.softmax(0), layers, strict=True))
-        return [(layer, lengths) for layer in [*layers, mean]]
+        return [(layer, lengths) for layer in [*layers, layer_mean(layers, self.layer_weights)]]
 
 
 class _ValidGroupNorm(nn.GroupNorm):

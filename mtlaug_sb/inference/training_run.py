@@ -97,8 +97,10 @@ def without_other_predictions(brain, answering):
 def network_of(brain, tasks):
     """The brain's modules, without a distributed wrapper, as a network with heads for these tasks."""
     plain = {name: getattr(module, "module", module) for name, module in brain.modules.items()}
+    features = plain["features"]
     return Network(
-        plain["features"],
+        # a front end that keeps what it is made of in a file of its own takes it along
+        features.portable() if hasattr(features, "portable") else features,
         plain["normalization"],
         plain["encoder"],
         {name: brain.tasks[name].head for name in tasks},

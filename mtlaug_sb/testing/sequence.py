@@ -86,8 +86,10 @@ def check_input_untouched(cls):
 
 
 def check_gradient(cls):
-    """A finite gradient reaches the input: attacks and fine-tuning need it."""
+    """A finite gradient reaches the input: attacks and fine-tuning need it. A class may say ``differentiable = False``."""
     instance, inputs, lengths = _case(cls)
+    if not getattr(cls, "differentiable", True):
+        return
     inputs.requires_grad_()
     total = _layers(instance, inputs, lengths)[-1][0].sum()
     if total.requires_grad:

@@ -1,0 +1,77 @@
+"""Learned weights over the layers of a pretrained front end."""
+
+import torch
+from torch import nn
+
+from mtlaug_sb.frame_batch_norm import FrameBatchNorm
+from mtlaug_sb.layer_mean import layer_mean
+from mtlaug_sb.masking import valid_mask, zero_padding
+from mtlaug_sb.registry import register
+
+
+@register("encoder", "weighted_layers")
+class WeightedLayers(nn.Module):
+    """A frozen front end's layers with learned weights, and a dense layer on each frame of them.
+
+    The layers come side by side in each frame, as features/onnx gives them. Each is normalised to mean 0 and variance 1
+    within the frame, then weighted by a softmax, equal at first, as in SUPERB (Yang et al. 2021). The front end stays apart,
+    so that its features are computed once and kept.
+
+    Arguments
+    ---------
+    input_size : int
+        Dimensions of the features: of all layers together.
+    n_layers : int
+        Layers side by side.
+    output_size : int
+        Units of the dense layer.
+    join : str
+        What the dense layer reads: "mean", the weighted mean of the layers, as in SUPERB; or "all" of them side by side,
+        each multiplied by its weight.
+    input_dropout : float
+        Share of the dense layer's inputs left out in training, each for a whole utterance.
+    dropout : float
+        After the dense layer.
+
+    Raises
+    ------
+    ValueError
+        If the layers do not divide the dimensions, or ``join`` is neither.
+
+    Example
+    -------
+    >>> encoder = WeightedLayers(input_size=12, n_layers=3, output_size=8, join="mean")
+    >>> layers = encoder(torch.rand(2, 9, 12), torch.tensor([1.0, 4 / 9]))
+    >>> [tuple(frames.shape) for frames, lengths in layers]  # the mean of the layers, and the dense layer
+    [(2, 9, 4), (2, 9, 8)]
+    """
+
+    example = {"n_layers": 2}
+
+    def __init__(self, input_size, n_layers, output_size=64, join="all", input_dropout=0.3, dropout=0.2):
+        super().__init__()
+        if n_layers < 1 or input_size % n_layers:
+            raise ValueError(f"{n_layers} layers do not divide {input_size} dimensions")
+        if join not in ("mean", "all"):
+            raise ValueError(f"join must be 'mean' or 'all', is {join!r}")
+        self.n_layers, self.join, self.output_size = n_layers, join, output_size
+        self.layer_weights = nn.Parameter(torch.zeros(n_layers))
+        self.input_dropout = nn.Dropout1d(input_dropout)
+        self.dense = nn.Linear(input_size if join == "all" else input_size // n_layers, output_size, bias=False)
+        self.norm = FrameBatchNorm(output_size)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, features, lengths):
+        """What the dense layer reads and what it gives, [batch, frames, dim], padding zero, each with the lengths."""
+        layers = features.unflatten(2, (self.n_layers, -1))
+        layers = nn.functional.layer_norm(layers, layers.shape[3:])
+        if self.join == "mean":
+            joined = layer_mean(layers.unbind(2), self.layer_weights)
+        else:  # times their number: of equal weights nothing is to be seen
+            joined = (layers * (self.n_layers * self.layer_weights.softmax(0)).unsqueeze(1)).flatten(2)
+        joined = zero_padding(joined, lengths)
+        valid = valid_mask(lengths, joined.shape[1])
+        seen = self.input_dropout(joined.transpose(1, 2)).transpose(1, 2)
+        frames = joined.new_zeros(*joined.shape[:2], self.output_size)
+        frames[valid] = self.dropout(self.norm(self.dense(seen[valid])).relu())
+        return [(joined, lengths), (frames, lengths)]
