@@ -120,3 +120,20 @@ def test_unknown_sections_are_named():
     with pytest.raises(ValueError, match="--corpus=ravdess needs --data_folder"):
         benchmark.main(["--corpus=ravdess"])
     assert isinstance(benchmark.machine(argparse.Namespace(device="cpu", threads=1))["cores"], int)
+
+
+def test_cells_per_minute_are_counted_with_their_start(options, monkeypatch):
+    from benchmarks import grid
+
+    now, asked = [0.0], []
+
+    def run(options, data, folder, jobs, more):
+        asked.append((jobs, more[0]))
+        now[0] += 60.0 / jobs
+
+    monkeypatch.setattr(grid, "run", run)
+    monkeypatch.setattr(grid.time, "perf_counter", lambda: now[0])
+    found = grid.measure(options)
+    assert asked == [(1, "--folds=2"), (1, "--folds=4"), (2, "--folds=4")]  # the first makes the corpus
+    assert (found["cells_per_minute"], found["speed_up"]) == ({1: 4.0, 2: 8.0}, {2: 2.0})
+    assert "2 at a time: 8.00 cells a minute, 2.00 times the first" in "\n".join(grid.show(found))
