@@ -21,7 +21,7 @@ from mtlaug_sb.targets.categories import Categories
 
 def made(n):
     """Records of every kind of value: shared, all different, missing, numbers that are equal and not the same."""
-    odd = [1, 1.0, True, None, [1, 2.5], {"a": "ä"}, 'quo"te\n', "", "日本"]
+    odd = [1, 1.0, True, None, [1, 2.5], {"a": "ä"}, 'a"b\n', "", "日本"]
     records = {}
     for i in range(n):
         record = {"path": f"/ü/{i}.wav", "duration_s": 0.1 * (i % 977 + 1), "speaker": f"s{i % 50}" if i % 7 else None}

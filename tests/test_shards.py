@@ -81,6 +81,7 @@ def test_every_utterance_once_a_lap_in_another_order(folder):
     assert laps[0] != laps[1] != laps[2]
     assert ids(shards_of(folder, mixed=2, seed=1)) != laps[0]
     assert ids(shards_of(folder, mixed=2)) == laps[0]
+    assert len({shards._find(lap * N, 0, 1)[0] for lap in range(6)}) > 1  # the shards, too, are dealt anew
     # shards are mixed with one another
     reader = shards_of(folder, mixed=2)
     first = set(reader._find(0, 0, 1)[0])

@@ -1,5 +1,7 @@
 """Manifests: SpeechBrain's JSON, {id: {"path": ..., "duration_s": ..., "speaker": ..., "recording": ..., labels...}}."""
 
+import contextlib
+import gc
 import hashlib
 import itertools
 import json
@@ -58,30 +60,44 @@ def build_manifest(corpus, data_folder, read_audio, skip_bad_audio=False):
         raise FileNotFoundError(f"no utterance of corpus '{name}' below '{data_folder}'; is data_folder right?")
     many = len(first) > MANY
     places, records, bad, n = _Places(), Records(), [], 0
-    bar = tqdm(desc=f"checking {name}", total=None if many else len(first), unit="file", leave=False, delay=1)
-    for chunk in _chunks(_emptying(first), utterances):
-        usable, files = [], []
-        for utterance in chunk:
-            if many and utterance.duration_s is not None:
-                files.append((places.real(utterance.path), utterance.duration_s, MISSING))
-                usable.append(utterance)
-                continue
-            try:
-                files.append(_open(utterance.path, read_audio))
-                usable.append(utterance)
-            except AudioError as error:
-                bad.append(str(error))
-            bar.update()
-        records.extend_columns([u.id for u in usable], _columns(name, usable, files))
-        n += len(chunk)
-        bar.update(n - bar.n)
-    bar.close()
+    with (
+        tqdm(desc=f"checking {name}", total=None if many else len(first), unit="file", leave=False, delay=1) as bar,
+        _no_garbage_collection(),
+    ):
+        for chunk in _chunks(_emptying(first), utterances):
+            usable, files = [], []
+            for utterance in chunk:
+                if many and utterance.duration_s is not None:
+                    files.append((places.real(utterance.path), utterance.duration_s, MISSING))
+                    usable.append(utterance)
+                    continue
+                try:
+                    files.append(_open(utterance.path, read_audio))
+                    usable.append(utterance)
+                except AudioError as error:
+                    bad.append(str(error))
+                bar.update()
+            records.extend_columns([u.id for u in usable], _columns(name, usable, files))
+            n += len(chunk)
+            bar.update(n - bar.n)
     n_opened = len(records) - records.counts("recording").get(None, 0)
     _check_ids(records, name)
     _tell_bad(bad, n, name, skip_bad_audio and len(records))
     if n_opened < len(records):
         _check_sample(records.where("recording", lambda r: r is None), read_audio, name, skip_bad_audio)
     return records
+
+
+@contextlib.contextmanager
+def _no_garbage_collection():
+    """It would look again and again at a million objects that are needed; what is not goes without it."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _open(path, read_audio):

@@ -3,7 +3,12 @@
 import csv
 from collections import defaultdict
 
-from matplotlib.figure import Figure
+
+def _figure(**options):
+    # imported here: it takes a second, and most runs of a grid draw nothing
+    from matplotlib.figure import Figure
+
+    return Figure(**options)
 
 
 def plot_learning_curves(table, path, best_epoch=None):
@@ -28,7 +33,7 @@ def plot_learning_curves(table, path, best_epoch=None):
     epochs = [int(r["epoch"]) for r in rows]
     across = 4
     down = -(-len(panels) // across)
-    figure = Figure(figsize=(4 * across, 2.6 * down), layout="constrained")
+    figure = _figure(figsize=(4 * across, 2.6 * down), layout="constrained")
     for axes, name in zip(figure.subplots(down, across, squeeze=False).flat, sorted(panels), strict=False):
         for stage, values in sorted(panels[name].items()):
             axes.plot(epochs, values, label=stage, color={"train": "C0", "valid": "C1"}.get(stage, "C2"))
@@ -58,7 +63,7 @@ def plot_confusion(confusion, names, title, path):
     path : str
         PNG file.
     """
-    figure = Figure(figsize=(1.6 + 0.9 * len(names), 1.4 + 0.8 * len(names)), layout="constrained")
+    figure = _figure(figsize=(1.6 + 0.9 * len(names), 1.4 + 0.8 * len(names)), layout="constrained")
     axes = figure.subplots()
     shares = [[n / max(sum(row), 1) for n in row] for row in confusion]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -84,7 +89,7 @@ def plot_recalls(recalls, names, path):
     path : str
         PNG file.
     """
-    figure = Figure(figsize=(2 + len(names) * (0.5 + 0.25 * len(recalls)), 3.4), layout="constrained")
+    figure = _figure(figsize=(2 + len(names) * (0.5 + 0.25 * len(recalls)), 3.4), layout="constrained")
     axes = figure.subplots()
     width = 0.8 / len(recalls)
     for k, (system, values) in enumerate(recalls.items()):
