@@ -55,7 +55,8 @@ def build_manifest(corpus, data_folder, read_audio, skip_bad_audio=False):
             "path": os.path.realpath(utterance.path),
             "duration_s": round(len(wav) / read_audio.sample_rate, 4),
             "speaker": utterance.speaker,
-            "corpus": name,
+            # a corpus of several says from which one an utterance is
+            "corpus": str(utterance.labels.get("corpus", name)),
             "recording": hashlib.sha1(wav.numpy().tobytes()).hexdigest()[:16],
         }
     if bad and not (skip_bad_audio and records):
