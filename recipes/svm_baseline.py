@@ -29,6 +29,7 @@ from mtlaug_sb.baselines.functionals import Functionals
 from mtlaug_sb.baselines.linear_svm import LinearSVM
 from mtlaug_sb.dataio.audio import AudioReader
 from mtlaug_sb.dataio.folds import add_fold_options, make_folds
+from mtlaug_sb.dataio.manifest import write_manifest
 from mtlaug_sb.dataio.splits import check_splits, split_by_speaker
 from mtlaug_sb.evaluation.results import count_confusions, read_predictions, versions, write_predictions
 from mtlaug_sb.metrics.classification import figures
@@ -73,18 +74,18 @@ def main(arguments):
         repeats[seed] = []
         for fold, speakers in tqdm(folds.items(), desc=f"seed {seed}", unit="fold"):
             path = fold_path(folder, seed, fold)
-            run_fold(hparams | {"seed": seed}, records, features, speakers, own.leave_out_validation, path)
+            run_fold(hparams | {"seed": seed}, records, features, speakers, own, path)
             repeats[seed].append(path)
     n_utterances = sum(r["speaker"] in tested for r in records.values())
     return write_summary(folder, name, hparams, repeats, n_utterances)
 
 
-def run_fold(hparams, records, features, speakers, leave_out_validation, folder):
-    """Train on one fold, and write predictions.csv and results.json into its folder."""
+def run_fold(hparams, records, features, speakers, own, folder):
+    """Train on one fold, and write predictions.csv, results.json and, for recipes/evaluate.py, its manifests."""
     label, classes = hparams["class_label"], hparams["classes"]
     splits = split_by_speaker(records, speakers, hparams["n_valid_speakers"], hparams["seed"])
     check_splits(splits, label, classes)
-    if not leave_out_validation:
+    if not own.leave_out_validation:
         splits["train"] |= splits.pop("valid")
     x, truths = (
         {s: np.stack([features[k] for k in splits[s]]) for s in ("train", "test")},
@@ -92,14 +93,20 @@ def run_fold(hparams, records, features, speakers, leave_out_validation, folder)
     )
     svm = LinearSVM().fit(x["train"], truths["train"], [r["speaker"] for r in splits["train"].values()])
     rows = list(zip(splits["test"], truths["test"], svm.probabilities(x["test"]).tolist(), strict=True))
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "save").mkdir(parents=True, exist_ok=True)
+    for split in ("train", "test"):
+        write_manifest(splits[split], folder / "save" / f"{split}.json")
     write_predictions(folder / "predictions.csv", rows, splits["test"], classes)
     confusion = count_confusions(read_predictions([folder / "predictions.csv"]), classes)
     results = {
         "corpus": hparams["corpus"],
         "seed": hparams["seed"],
+        "class_label": label,
         "classes": classes,
+        "feature_set": own.feature_set,
+        "sample_rate": hparams["sample_rate"],
         "C": svm.c,
+        "sharpness": svm.sharpness,
         "test": figures(confusion, classes),
         "speakers": {split: sorted({r["speaker"] for r in part.values()}) for split, part in splits.items()},
         "versions": versions(),

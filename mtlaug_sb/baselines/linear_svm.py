@@ -50,10 +50,13 @@ class LinearSVM:
                 held_out[k, test] = decisions
         scores = [balanced_accuracy_score(truths, classes[d.argmax(1)]) for d in held_out]
         best = int(np.argmax(scores))
-        self.c = CHOICES[best]
-        self.sharpness = _fit_sharpness(held_out[best], np.searchsorted(classes, truths))
+        return self.refit(features, truths, CHOICES[best], _fit_sharpness(held_out[best], np.searchsorted(classes, truths)))
+
+    def refit(self, features, truths, c, sharpness):
+        """Train with a C and a sharpness that have been chosen before."""
+        self.c, self.sharpness = c, sharpness
         self.scale = _standardiser(features)
-        self.training = self.scale(features), truths
+        self.training = self.scale(features), np.asarray(truths)
         return self
 
     def probabilities(self, features):
