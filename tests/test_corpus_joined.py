@@ -62,7 +62,7 @@ def test_some_speakers_only(tiny_corpus, table):
         ({"speakers": ["s9"]}, "corpus 'voice' has no speaker 's9'; it has s01, s02"),
         ({"map": {"emotion": {"calm": "neutral"}}}, "no emotion 'calm' to map; it has anger, happiness, neutral, sadness"),
         ({"map": {"emotion": "calm"}}, "map must be {label: {value there: value here}}, has emotion: 'calm'"),
-        ({"lables": {}}, "has no key 'lables'; the keys are corpus, folder, options, map, speakers"),
+        ({"labelz": {}}, "has no key 'labelz'; the keys are corpus, folder, options, map, speakers"),
         ({"corpus": "folder", "options": {}, "folder": None}, "corpus 'voice' needs its folder"),
     ],
 )

@@ -11,6 +11,7 @@ FLOORS = {
     0: [
         "masking",
         "acoustics",
+        "resynthesis",
         "averages",
         "atomic",
         "checkpoints",
