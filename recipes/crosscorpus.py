@@ -107,9 +107,7 @@ def main(arguments):
 def read_own(arguments):
     """This recipe's own options, and the rest."""
     parser = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False)
-    for name in ("sources", "targets"):
-        parser.add_argument(f"--{name}")
-    parser.add_argument("--corpora", type=pathlib.Path)
+    add_corpora_options(parser)
     parser.add_argument("--unlabelled_target", action="store_true")
     parser.add_argument("--target_parts", type=int)
     add_worker_options(parser)
@@ -119,6 +117,28 @@ def read_own(arguments):
     except argparse.ArgumentError as error:
         raise ValueError(str(error)) from None
     check_worker_options(own)
+    read_corpora(own)
+    if own.target_parts and not own.unlabelled_target:
+        raise ValueError("--target_parts is for --unlabelled_target")
+    own.target_parts = own.target_parts or 2
+    return own, rest
+
+
+def add_corpora_options(parser):
+    """The command-line options that say who trains and who is tested."""
+    for name in ("sources", "targets"):
+        parser.add_argument(f"--{name}")
+    parser.add_argument("--corpora", type=pathlib.Path)
+
+
+def read_corpora(own):
+    """Make {name: statement} of the options ``sources`` and ``targets``, or of the file ``corpora``.
+
+    Raises
+    ------
+    ValueError
+        If one of them is missing or no mapping, or a corpus is in both.
+    """
     yaml = ruamel.yaml.YAML(typ="safe")
     in_file = (yaml.load(own.corpora) if own.corpora else None) or {}
     for name in ("sources", "targets"):
@@ -128,10 +148,6 @@ def read_own(arguments):
         setattr(own, name, {str(key): value for key, value in given.items()})
     if both := own.sources.keys() & own.targets.keys():
         raise ValueError(f"'{sorted(both)[0]}' is among the sources and the targets: who is tested must not train")
-    if own.target_parts and not own.unlabelled_target:
-        raise ValueError("--target_parts is for --unlabelled_target")
-    own.target_parts = own.target_parts or 2
-    return own, rest
 
 
 def divide(tested, own):

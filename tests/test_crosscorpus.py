@@ -130,6 +130,26 @@ def test_adaptation_beside_other_unlabelled_speech(crosscorpus, statements, monk
         assert {r["corpus"] for r in splits["unlabelled"].values()} == {"b", "synthetic"}
 
 
+def test_the_svm_on_the_same_targets(arguments, statements, monkeypatch, tmp_path):
+    import svm_baseline
+
+    class Spectra:
+        def __init__(self, feature_set, folder):
+            pass
+
+        def __call__(self, recording, wav, sample_rate):
+            return np.log(1e-6 + np.abs(np.fft.rfft(wav().numpy(), 512))[:64])
+
+    monkeypatch.setattr(svm_baseline, "Functionals", Spectra)
+    monkeypatch.chdir(ROOT)
+    given = [a for a in arguments("hparams/stl.yaml") if not a.startswith(("--data_folder", "--corpus_options"))]
+    said = [f"--sources={{{statements['a']}}}", f"--targets={{{statements['b']}}}"]
+    summary = svm_baseline.main([*given, *said])
+    assert summary["folds"] == [["b/s01", "b/s02", "b/s03"]]
+    trained = json.loads((tmp_path / "run" / "seed_0" / "fold_b" / "results.json").read_text())["speakers"]["train"]
+    assert trained == ["a/s01", "a/s02", "a/s03", "a/s04"]
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [

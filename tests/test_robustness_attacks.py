@@ -12,7 +12,8 @@ from mtlaug_sb.robustness.cells import Cell, Utterance
 from mtlaug_sb.robustness.systems import TrainedNetwork
 
 pytest.importorskip("art", reason="the Adversarial Robustness Toolbox (extra [attacks]) is not installed")
-from mtlaug_sb.robustness.attacks import Attack, worst_changes
+from mtlaug_sb.robustness.attacks import Attack
+from mtlaug_sb.robustness.perturbation import worst_changes
 
 CELL = Cell(None, "0", "fold_a", {})
 

@@ -137,7 +137,7 @@ def figure_of_embeddings(places, tested, colourings):
         for k, kind in enumerate(kinds):
             rows = names == kind
             colour = f"C{k % 10}" if len(kinds) <= 10 else _scale(k / len(kinds))
-            ax.scatter(*places[rows & ~tested].T, s=9, color=colour, alpha=0.45, linewidths=0)
+            ax.scatter(*places[rows & ~tested].T, s=14, color=colour, alpha=0.6, linewidths=0)
             ax.scatter(*places[rows & tested].T, s=34, color=colour, edgecolors="black", linewidths=0.6, label=_plain(kind))
         ax.set(title=f"by {what}", xticks=[], yticks=[])
         if len(kinds) <= MANY:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from mtlaug_sb.baselines.functionals import Functionals
-from mtlaug_sb.baselines.linear_svm import LinearSVM
+from mtlaug_sb.baselines.linear_svm import LinearSVM, standardiser
 from mtlaug_sb.dataio.manifest import read_manifest
 from mtlaug_sb.inference import EmotionRecognizer
 from mtlaug_sb.inference.network import embedding_of
@@ -92,5 +92,11 @@ class FunctionalsSVM:
 
     def probabilities(self, wavs):
         """[utterances, classes], float64, of samples [time] each."""
-        x = [self.functionals.compute(wav.numpy(), self.sample_rate) for wav in wavs]
-        return torch.from_numpy(self.svm.probabilities(np.stack(x)))
+        return torch.from_numpy(self.svm.probabilities(self._features(wavs)))
+
+    def use_statistics_of(self, wavs):
+        """Standardise functionals by the mean and deviation of these utterances in place of the training data's."""
+        self.svm.scale = standardiser(self._features(wavs))
+
+    def _features(self, wavs):
+        return np.stack([self.functionals.compute(wav.numpy(), self.sample_rate) for wav in wavs])
