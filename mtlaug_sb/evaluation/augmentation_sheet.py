@@ -127,7 +127,7 @@ def _done_to_samples(wav, heard):
 
 def _done_to_features(before, after, shares, step_s):
     if shares[0] < 1:
-        return f"{shares[0]:.0%} of this utterance's power, {shares[1]:.0%} of another's"
+        return f"{shares[0]:.1%} of this utterance's power, {shares[1]:.1%} of another's"
     changed = before != after
     if not changed.any():
         return "nothing changed"
