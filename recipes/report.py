@@ -264,6 +264,8 @@ def show(row):
 
 
 def interval_of(row):
+    if row.get("speakers") == 1:  # the bootstrap is over speakers
+        return "one speaker"
     return f"{row['UAR_low']:.3f} to {row['UAR_high']:.3f}"
 
 

@@ -92,10 +92,10 @@ def to_markdown(rows):
         spread = f" +- {row['UAR_std']:.3f}" if row["UAR_std"] is not None else ""
         level = "" if row["level"] is None else f"{row['level']:g} {row['unit']}".strip()
         recalls = " / ".join(format(row.get(f"recall/{c}", float("nan")), ".2f") for c in classes)
-        lines.append(
-            f"| {row['condition']} | {level} | {row['UAR']:.3f}{spread} | {row['UAR_low']:.3f} to {row['UAR_high']:.3f} "
-            f"| {row['WA']:.3f} | {recalls} |"
-        )
+        low, high = row["UAR_low"], row["UAR_high"]
+        # the bootstrap is over speakers: of one it says nothing
+        within = f"{low:.3f} to {high:.3f}" if row["speakers"] > 1 else "one speaker"
+        lines.append(f"| {row['condition']} | {level} | {row['UAR']:.3f}{spread} | {within} | {row['WA']:.3f} | {recalls} |")
     noise = [row for row in rows if row["kind"] == "noise"]
     if len({row["condition"] for row in noise}) > 1:
         for level in sorted({row["level"] for row in noise}, reverse=True):
@@ -142,7 +142,7 @@ def _summaries(folder, condition, cells, repeat_of):
         folds = [sorted({r["speaker"] for r in read_predictions([path])}) for path in next(iter(files.values()))]
         summary = summarise_rows(tables, folds, classes)
         about = {"condition": condition.name, "level": level, "unit": condition.unit, "axis": condition.axis}
-        about |= {"kind": condition.settings["kind"]}
+        about |= {"kind": condition.settings["kind"], "speakers": len({s for fold in folds for s in fold})}
         for repeat, paths in files.items():
             pool_predictions(paths, place / f"predictions_seed_{repeat}.csv")
         write_atomically(place / "summary.json", json.dumps({**summary, **about, "settings": condition.settings}, indent=1))
