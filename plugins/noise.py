@@ -5,6 +5,7 @@ from speechbrain.augment.time_domain import AddNoise
 from torch import nn
 
 from mtlaug_sb import register
+from mtlaug_sb.acoustics import stretch
 from mtlaug_sb.dataio.audio import read_recordings
 
 
@@ -59,6 +60,4 @@ class _AddRecordings(AddNoise):
         if not self.recordings:
             return torch.randn(n, generator=self.generator)
         recording = self.recordings[int(torch.randint(len(self.recordings), (1,), generator=self.generator))]
-        recording = recording.repeat(-(-n // len(recording)))
-        start = int(torch.randint(len(recording) - n + 1, (1,), generator=self.generator))
-        return recording[start : start + n].clone()
+        return stretch(recording, n, self.generator)

@@ -15,6 +15,8 @@ import train
 from hyperpyyaml import resolve_references
 from tqdm import tqdm
 
+from mtlaug_sb.atomic import write_atomically
+from mtlaug_sb.dataio.run_folder import is_finished
 from mtlaug_sb.dataio.shared_data import INDEX, SharedData, write_shared
 from mtlaug_sb.experiment import read_experiment
 from mtlaug_sb.feature_cache import FeatureCache
@@ -23,6 +25,62 @@ WORKER_DIED = joblib.externals.loky.process_executor.TerminatedWorkerError
 CACHE = "cells.cache"  # in the grid's folder while it runs
 ROUNDS = 3  # a cell that crashed is tried so often
 _caches = {}  # of a worker: folder of the shared data -> audio, features and manifests
+
+
+def add_worker_options(parser):
+    """The command-line options that say how many repeats there are, and where cells run."""
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--jobs", type=int)
+    parser.add_argument("--backend", choices=("loky", "ray"), default="loky")
+    parser.add_argument("--cell_cpus", type=int, default=1)
+    parser.add_argument("--cell_gpus", type=float, default=0)
+
+
+def check_worker_options(own):
+    """Refuse values that make no sense."""
+    for option in ("repeats", "jobs", "cell_cpus"):
+        if (value := getattr(own, option)) is not None and value < 1:
+            raise ValueError(f"--{option} must be at least 1, is {value}")
+    if own.backend != "ray" and (own.cell_cpus, own.cell_gpus) != (1, 0):
+        raise ValueError("--cell_cpus and --cell_gpus are for --backend=ray; local processes share the machine")
+
+
+def run_grid(folder, hparams_file, run_opts, overrides, cells, manifests, read_audio, own):
+    """Run those of the cells that are not finished, and write train_seconds.json.
+
+    Arguments
+    ---------
+    folder : pathlib.Path
+        Of the grid.
+    hparams_file, run_opts, overrides
+        As ``read_arguments`` gives them.
+    cells : dict
+        Output folder -> the cell's overrides.
+    manifests : dict
+        ``corpus_key`` -> manifest, of all corpora that cells read.
+    read_audio : AudioReader
+        That has read them.
+    own : argparse.Namespace
+        With the options of ``add_worker_options``.
+
+    Raises
+    ------
+    RuntimeError
+        If cells did not finish; each is named with its error.
+    """
+    open_cells = [p for p in cells if not is_finished(hparams_file, cells[p])]
+    failures = {}
+    if open_cells:
+        workers = ray_workers(own.jobs, own.cell_cpus, own.cell_gpus) if own.backend == "ray" else local_workers(own.jobs)
+        megabytes = read_audio.cache_mb
+        shared = share(folder / CACHE, hparams_file, overrides, manifests, read_audio, megabytes, workers)
+        read_audio.forget()
+        failures = run_cells(hparams_file, run_opts, cells, open_cells, workers, shared, megabytes)
+    if failures:
+        listed = "\n".join(f"{path}: {error}" for path, error in failures.items())
+        raise RuntimeError(f"{len(failures)} of {len(cells)} cells did not finish (call again to retry them):\n{listed}")
+    seconds = {str(p.relative_to(folder)): json.loads((p / "results.json").read_text())["train_seconds"] for p in cells}
+    write_atomically(folder / "train_seconds.json", json.dumps(seconds, indent=1))
 
 
 def local_workers(jobs=None):

@@ -61,8 +61,8 @@ def names(folders):
     folders = [folder.absolute() for folder in folders]
     if len(set(folders)) < len(folders):
         raise ValueError(f"'{next(f for f in folders if folders.count(f) > 1)}' is given twice")
-    # by default a grid lies in results/<system>/<corpus>/crossvalidation
-    short = [f.parent.parent.name if f.name == "crossvalidation" else f.name for f in folders]
+    # by default a grid lies in results/<system>/<corpus>/crossvalidation, or .../crosscorpus
+    short = [f.parent.parent.name if f.name in ("crossvalidation", "crosscorpus") else f.name for f in folders]
     tails = [["/".join(f.parts[-n:]) for f in folders] for n in range(2, max(len(f.parts) for f in folders) + 1)]
     return next(tail for tail in [short, *tails] if len(set(tail)) == len(tail))
 

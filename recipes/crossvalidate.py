@@ -29,7 +29,7 @@ import shutil
 import sys
 import urllib.parse
 
-from cells import CACHE, local_workers, ray_workers, run_cells, share
+from cells import CACHE, add_worker_options, check_worker_options, run_grid
 from hyperpyyaml import resolve_references
 from ruamel.yaml import YAML
 
@@ -37,7 +37,6 @@ from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.dataio.audio import AudioReader
 from mtlaug_sb.dataio.folds import add_fold_options, make_folds
 from mtlaug_sb.dataio.preparation import read_corpus
-from mtlaug_sb.dataio.run_folder import is_finished
 from mtlaug_sb.dataio.shared_data import corpora_of, corpus_key
 from mtlaug_sb.dataio.splits import keep_classes
 from mtlaug_sb.evaluation.plots import plot_confusion
@@ -55,11 +54,7 @@ def main(arguments):
     hparams_file, run_opts, overrides = read_arguments(rest)
     if "test_speaker" in overrides:
         raise ValueError("--test_speaker is for recipes/train.py: a cross-validation tests every speaker")
-    for option in ("repeats", "jobs", "cell_cpus"):
-        if (value := getattr(own, option)) is not None and value < 1:
-            raise ValueError(f"--{option} must be at least 1, is {value}")
-    if own.backend != "ray" and (own.cell_cpus, own.cell_gpus) != (1, 0):
-        raise ValueError("--cell_cpus and --cell_gpus are for --backend=ray; local processes share the machine")
+    check_worker_options(own)
     hparams = read_settings(hparams_file, overrides)
     name = pathlib.Path(hparams_file).stem
     folder = own.output_folder or pathlib.Path(f"results/{name}/{hparams['corpus']}/crossvalidation")
@@ -77,19 +72,7 @@ def main(arguments):
         repeats[seed].append(path)
         cell = {"seed": seed, "test_speaker": speakers, "output_folder": str(path), "tensorboard": False}
         cells[path] = {**overrides, **cell}
-    open_cells = [p for p in cells if not is_finished(hparams_file, cells[p])]
-    if open_cells:
-        workers = ray_workers(own.jobs, own.cell_cpus, own.cell_gpus) if own.backend == "ray" else local_workers(own.jobs)
-        shared = share(folder / CACHE, hparams_file, overrides, manifests, read_audio, hparams["cache_mb"], workers)
-        del read_audio
-        failures = run_cells(hparams_file, run_opts, cells, open_cells, workers, shared, hparams["cache_mb"])
-    else:
-        failures = {}
-    if failures:
-        listed = "\n".join(f"{path}: {error}" for path, error in failures.items())
-        raise RuntimeError(f"{len(failures)} of {len(cells)} cells did not finish (call again to retry them):\n{listed}")
-    seconds = {str(p.relative_to(folder)): json.loads((p / "results.json").read_text())["train_seconds"] for p in cells}
-    write_atomically(folder / "train_seconds.json", json.dumps(seconds, indent=1))
+    run_grid(folder, hparams_file, run_opts, overrides, cells, manifests, read_audio, own)
     summary = write_summary(folder, name, hparams, repeats, n_utterances)
     shutil.rmtree(folder / CACHE, ignore_errors=True)
     return summary
@@ -98,12 +81,8 @@ def main(arguments):
 def grid_options(arguments):
     """This recipe's own options, and the arguments that are left."""
     parser = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--repeats", type=int, default=1)
     add_fold_options(parser)
-    parser.add_argument("--jobs", type=int)
-    parser.add_argument("--backend", choices=("loky", "ray"), default="loky")
-    parser.add_argument("--cell_cpus", type=int, default=1)
-    parser.add_argument("--cell_gpus", type=float, default=0)
+    add_worker_options(parser)
     parser.add_argument("--output_folder", type=pathlib.Path)
     try:
         return parser.parse_known_args(arguments)

@@ -10,6 +10,8 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "mtlaug_sb"
 FLOORS = {
     0: [
         "masking",
+        "acoustics",
+        "resynthesis",
         "averages",
         "atomic",
         "checkpoints",
@@ -50,9 +52,17 @@ FLOORS = {
     3: ["task", "policy", "history", "options", "plugin_help"],
     4: ["brain", "dataio", "evaluation"],
     5: ["inference"],
+    6: ["robustness"],
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
-BESIDE = {"dataio", "evaluation", "inference", "testing", "plugin_help"}  # packages whose files may import one another
+BESIDE = {
+    "dataio",
+    "evaluation",
+    "inference",
+    "robustness",
+    "testing",
+    "plugin_help",
+}  # packages whose files may import one another
 
 
 def modules():

@@ -53,9 +53,13 @@ class Functionals:
         """
         path = self.folder / f"{recording}_{sample_rate}.npy"
         if not path.exists():
-            values = self.smile.process_signal(np.asarray(wav()), sample_rate).to_numpy(float)[0]
             content = io.BytesIO()
-            # openSMILE leaves a functional of nothing (the pitch of a voiceless utterance) undefined
-            np.save(content, np.nan_to_num(values, posinf=0.0, neginf=0.0))
+            np.save(content, self.compute(np.asarray(wav()), sample_rate))
             write_atomically(path, content.getvalue())
         return np.load(path)
+
+    def compute(self, samples, sample_rate):
+        """Functionals of samples, float32 [time], that are not kept."""
+        values = self.smile.process_signal(samples, sample_rate).to_numpy(float)[0]
+        # openSMILE leaves a functional of nothing (the pitch of a voiceless utterance) undefined
+        return np.nan_to_num(values, posinf=0.0, neginf=0.0)

@@ -45,15 +45,18 @@ class LinearSVM:
         for train, test in GroupKFold(min(INNER_FOLDS, n_speakers)).split(features, truths, speakers):
             if len(np.unique(truths[train])) < len(classes):
                 raise ValueError("too few training speakers: without some of them, a class is missing")
-            scale = _standardiser(features[train])
+            scale = standardiser(features[train])
             for k, decisions in enumerate(_decisions(scale(features[train]), truths[train], scale(features[test]), CHOICES)):
                 held_out[k, test] = decisions
         scores = [balanced_accuracy_score(truths, classes[d.argmax(1)]) for d in held_out]
         best = int(np.argmax(scores))
-        self.c = CHOICES[best]
-        self.sharpness = _fit_sharpness(held_out[best], np.searchsorted(classes, truths))
-        self.scale = _standardiser(features)
-        self.training = self.scale(features), truths
+        return self.refit(features, truths, CHOICES[best], _fit_sharpness(held_out[best], np.searchsorted(classes, truths)))
+
+    def refit(self, features, truths, c, sharpness):
+        """Train with a C and a sharpness that have been chosen before."""
+        self.c, self.sharpness = c, sharpness
+        self.scale = standardiser(features)
+        self.training = self.scale(features), np.asarray(truths)
         return self
 
     def probabilities(self, features):
@@ -62,7 +65,7 @@ class LinearSVM:
         return softmax(self.sharpness * decisions, axis=1)
 
 
-def _standardiser(features):
+def standardiser(features):
     """Zero mean and unit deviation, by the statistics of these features; constant ones become zero."""
     mean, deviation = features.mean(0), features.std(0)
     deviation = np.where(deviation > 0, deviation, 1.0)

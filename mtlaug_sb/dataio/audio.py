@@ -34,9 +34,14 @@ class AudioReader:
 
     def __init__(self, sample_rate=16000, cache_mb=1024.0):
         self.sample_rate = sample_rate
-        self.room = int(cache_mb * 1e6)
-        self._cache = {}
+        self.cache_mb = cache_mb
         self._said = set()
+        self.forget()
+
+    def forget(self):
+        """Give the memory back."""
+        self.room = int(self.cache_mb * 1e6)
+        self._cache = {}
 
     def __call__(self, path):
         """Samples of the file, float32 [time].

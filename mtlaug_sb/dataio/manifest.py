@@ -116,7 +116,9 @@ def _columns(name, utterances, files):
     columns |= dict(zip(("path", "duration_s", "recording"), map(list, zip(*files, strict=True)), strict=True))
     if set(columns["recording"]) == {MISSING}:
         del columns["recording"]
-    return columns | {"speaker": [u.speaker for u in utterances], "corpus": [name] * len(utterances)}
+    # a corpus of several says from which one an utterance is
+    corpora = [str(u.labels.get("corpus", name)) for u in utterances]
+    return columns | {"speaker": [u.speaker for u in utterances], "corpus": corpora}
 
 
 class _Places(dict):

@@ -93,6 +93,20 @@ def read_grid(folder, name):
     return result
 
 
+def grid_of_run(folder, name):
+    """The result of a single run's folder, its test speakers being one fold."""
+    folder = pathlib.Path(folder)
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    classes, rows = results["classes"], read_predictions([folder / "predictions.csv"])
+    speakers = sorted({row["speaker"] for row in rows})
+    confusions = np.zeros((1, len(speakers), len(classes), len(classes)), int)
+    for row in rows:
+        place = classes.index(row["truth"]), classes.index(row["prediction"])
+        confusions[(0, speakers.index(row["speaker"]), *place)] += 1
+    truths = {row["id"]: (row["speaker"], row["truth"]) for row in rows}
+    return GridResult(name, classes, [str(results["seed"])], speakers, [speakers], truths, confusions)
+
+
 def fold_uars(result):
     """UAR of every fold of every repeat, [repeats, folds]."""
     places = [[result.speakers.index(s) for s in fold] for fold in result.folds]

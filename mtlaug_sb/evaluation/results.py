@@ -15,7 +15,7 @@ from mtlaug_sb.metrics.classification import figures
 PACKAGES = ("mtlaug_sb", "speechbrain", "torch", "torchaudio", "hyperpyyaml", "numpy", "scipy", "soundfile")
 
 
-def write_predictions(path, rows, records, names):
+def write_predictions(path, rows, records, names, more=None):
     """Write one line per test utterance: id, speaker, truth, prediction, a probability per class.
 
     Arguments
@@ -28,15 +28,19 @@ def write_predictions(path, rows, records, names):
         Manifest of the test split.
     names : list of str
         Classes in the order of the probabilities.
+    more : dict or None
+        Further columns: name -> {utterance: value}.
     """
+    more = more or {}
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["id", "speaker", "truth", "prediction", *(f"p_{name}" for name in names)])
+    writer.writerow(["id", "speaker", "truth", "prediction", *(f"p_{name}" for name in names), *more])
     place = {utterance: i for i, utterance in enumerate(records)}
     for utterance, truth, probabilities in sorted(rows, key=lambda row: place[row[0]]):
         best = max(range(len(names)), key=probabilities.__getitem__)
         shown = [f"{p:.6f}" for p in probabilities]
-        writer.writerow([utterance, records[utterance]["speaker"], names[truth], names[best], *shown])
+        further = [values[utterance] for values in more.values()]
+        writer.writerow([utterance, records[utterance]["speaker"], names[truth], names[best], *shown, *further])
     write_atomically(path, table.getvalue())
 
 
@@ -87,7 +91,7 @@ def collect_results(folder, hparams, splits, rows, training):
     confusion = count_confusions(read_predictions([folder / "predictions.csv"]), names)
     return {
         "corpus": hparams["corpus"],
-        "synthetic": hparams["corpus"] == "synthetic",
+        "synthetic": any(r["corpus"] == "synthetic" for r in splits["test"].values()),
         "seed": hparams["seed"],
         "classes": names,
         "test": figures(confusion, names),

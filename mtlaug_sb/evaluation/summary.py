@@ -1,5 +1,6 @@
 """From the cells of a cross-validation to one figure with its spread."""
 
+import csv
 import json
 import math
 import pathlib
@@ -32,26 +33,43 @@ def summarise(repeats, classes):
     ValueError
         If two repeats have different folds.
     """
-    per_repeat, total, folds = {}, 0, {}
+    tables, folds = {}, {}
     for seed, folders in repeats.items():
-        paths = [pathlib.Path(f) / "predictions.csv" for f in folders]
-        rows = read_predictions(paths)
-        confusion = count_confusions(rows, classes)
+        tables[seed] = read_predictions([pathlib.Path(f) / "predictions.csv" for f in folders])
         cells = [json.loads((pathlib.Path(f) / "results.json").read_text()) for f in folders]
         folds[seed] = [cell["speakers"]["test"] for cell in cells]
+    if any(fold != folds[first] for first in folds for fold in folds.values()):
+        raise ValueError(f"the repeats have different folds: {folds}")
+    return summarise_rows(tables, next(iter(folds.values())), classes)
+
+
+def summarise_rows(tables, folds, classes):
+    """The same from rows of predictions.
+
+    Arguments
+    ---------
+    tables : dict
+        Seed -> rows, as ``read_predictions`` gives them.
+    folds : list of list of str
+        Speakers that are tested together; each fold has a UAR of its own.
+    classes : list of str
+        In the order of the confusion matrix.
+    """
+    per_repeat, total = {}, 0
+    for seed, rows in tables.items():
+        confusion = count_confusions(rows, classes)
+        parts = [[r for r in rows if r["speaker"] in set(speakers)] for speakers in folds]
         per_repeat[str(seed)] = {
             **figures(confusion, classes),
-            "mean_of_folds_UAR": statistics.mean(cell["test"]["UAR"] for cell in cells),
+            "mean_of_folds_UAR": statistics.mean(figures(count_confusions(p, classes), classes)["UAR"] for p in parts),
             # the files have six decimals
             "cross_entropy": statistics.mean(-math.log(max(float(r[f"p_{r['truth']}"]), 1e-6)) for r in rows),
         }
         total = total + confusion
-    if any(fold != folds[first] for first in folds for fold in folds.values()):
-        raise ValueError(f"the repeats have different folds: {folds}")
     return {
         "classes": list(classes),
-        "folds": next(iter(folds.values())),
-        "utterances": int(total.sum()) // len(repeats),
+        "folds": folds,
+        "utterances": int(total.sum()) // len(tables),
         "UAR": _spread([r["UAR"] for r in per_repeat.values()]),
         "cross_entropy": _spread([r["cross_entropy"] for r in per_repeat.values()]),
         "mean_of_folds_UAR": _spread([r["mean_of_folds_UAR"] for r in per_repeat.values()]),
@@ -60,10 +78,13 @@ def summarise(repeats, classes):
     }
 
 
-def pool_predictions(paths, pooled):
-    """Write the rows of the folds' prediction files into one."""
+def pool_predictions(paths, pooled, ids=None):
+    """Write the rows of the folds' prediction files into one; with ``ids``, of these utterances only."""
     tables = [pathlib.Path(p).read_text(encoding="utf-8").splitlines(keepends=True) for p in paths]
-    write_atomically(pooled, "".join([tables[0][0], *(line for table in tables for line in table[1:])]))
+    lines = [line for table in tables for line in table[1:]]
+    if ids is not None:
+        lines = [line for line in lines if next(csv.reader([line]))[0] in ids]
+    write_atomically(pooled, "".join([tables[0][0], *lines]))
 
 
 def _spread(values):

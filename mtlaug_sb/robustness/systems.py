@@ -1,0 +1,102 @@
+"""The systems that can be tested: waveforms to probabilities of the classes."""
+
+import json
+import pathlib
+
+import numpy as np
+import torch
+
+from mtlaug_sb.baselines.functionals import Functionals
+from mtlaug_sb.baselines.linear_svm import LinearSVM, standardiser
+from mtlaug_sb.dataio.manifest import read_manifest
+from mtlaug_sb.inference import EmotionRecognizer
+from mtlaug_sb.inference.network import embedding_of
+from mtlaug_sb.robustness.batches import padded_batches
+
+
+class TrainedNetwork:
+    """A run's model folder.
+
+    Arguments
+    ---------
+    folder : str
+        Of the run.
+    device : str
+        "cpu", "cuda", ...
+    batch_size : int
+        Utterances at a time.
+    plugins : list of str
+        Python files that the model needs: the caller vouches for them.
+
+    Attributes
+    ----------
+    classes : list of str
+        In the order of the probabilities.
+    sample_rate : int
+        Hz, of the waveforms it takes.
+    """
+
+    def __init__(self, folder, device="cpu", batch_size=16, plugins=()):
+        self.model = EmotionRecognizer.from_hparams(folder, run_opts={"device": device}, plugins=plugins)
+        self.network, self.device, self.batch_size = self.model.network, device, batch_size
+        self.classes, self.sample_rate = self.model.labels, self.model.sample_rate
+
+    def probabilities(self, wavs):
+        """[utterances, classes], float64, of samples [time] each; as in predictions.csv, not calibrated."""
+        return self._answers(wavs, lambda predictions: predictions["logits"].double().softmax(1))
+
+    def embeddings(self, wavs):
+        """[utterances, dim]: what the main task's head makes of each utterance."""
+        head = self.network.heads[self.model.main_task]
+        return self._answers(wavs, lambda predictions: embedding_of(predictions, head))
+
+    @torch.inference_mode()
+    def use_statistics_of(self, wavs):
+        """Normalise features by the mean and deviation of these utterances in place of the training data's."""
+        batches = padded_batches(wavs, self.batch_size)
+        self.network.normalization.fit(
+            self.network.extract(padded.to(self.device), lengths.to(self.device)) for _, padded, lengths in batches
+        )
+
+    @torch.inference_mode()
+    def _answers(self, wavs, read):
+        answers = [None] * len(wavs)
+        for rows, padded, lengths in padded_batches(wavs, self.batch_size):
+            predictions = self.network(padded.to(self.device), lengths.to(self.device), [self.model.main_task])
+            for i, answer in zip(rows, read(predictions[self.model.main_task]).cpu(), strict=True):
+                answers[i] = answer
+        return torch.stack(answers)
+
+
+class FunctionalsSVM:
+    """A cell of recipes/svm_baseline.py: its training functionals are read again, with the C that it chose.
+
+    Arguments
+    ---------
+    folder : str
+        Of the cell.
+    read_audio : AudioReader
+        For training recordings whose functionals are no longer kept.
+    feature_folder : str
+        Where they are kept.
+    """
+
+    def __init__(self, folder, read_audio, feature_folder):
+        results = json.loads((pathlib.Path(folder) / "results.json").read_text(encoding="utf-8"))
+        self.classes, self.sample_rate = results["classes"], read_audio.sample_rate
+        self.functionals = Functionals(results["feature_set"], feature_folder)
+        records = read_manifest(pathlib.Path(folder) / "save" / "train.json").values()
+        truths = [self.classes.index(str(r[results["class_label"]])) for r in records]
+        x = [self.functionals(r["recording"], lambda r=r: read_audio(r["path"]), self.sample_rate) for r in records]
+        self.svm = LinearSVM().refit(np.stack(x), truths, results["C"], results["sharpness"])
+
+    def probabilities(self, wavs):
+        """[utterances, classes], float64, of samples [time] each."""
+        return torch.from_numpy(self.svm.probabilities(self._features(wavs)))
+
+    def use_statistics_of(self, wavs):
+        """Standardise functionals by the mean and deviation of these utterances in place of the training data's."""
+        self.svm.scale = standardiser(self._features(wavs))
+
+    def _features(self, wavs):
+        return np.stack([self.functionals.compute(wav.numpy(), self.sample_rate) for wav in wavs])

@@ -1,0 +1,228 @@
+#!/usr/bin/env python3
+"""Test what is trained in noise, in rooms, under attack, on another corpus: python recipes/evaluate.py RESULT --noise=FOLDER
+
+RESULT is the folder of a run (train.py) or of a grid (crossvalidate.py, crosscorpus.py, svm_baseline.py); every cell of a
+grid is tested on its own test speakers. Nothing is trained. Every system hears the very same noise: it depends on --seed and
+on the recording alone. What is on disk is not computed again, so a killed call goes on where it stopped.
+
+  --noise=FOLDER        noise: DEMAND, or a folder per environment
+  --babble=CORPORA      other speakers talking: {NAME: FOLDER}, such as "{librispeech: /corpora/LibriSpeech}"
+  --talkers=N           how many at once (default 6)
+  --snr_db=LIST         over the whole utterance (default 20,10,0)
+  --rooms=FOLDER        room impulse responses: a folder per kind of room
+  --attack=LIST         of fgsm, pgd; needs pip install -e ".[attacks]"
+  --on=LIST             of features, waveform (default both)
+  --strengths=LIST      on features: share of their standard deviation (default 0.01,0.02,0.05,0.1,0.2)
+  --attack_snr_db=LIST  on the waveform (default 60,50,40,30,20)
+  --steps=N             of pgd (default 10)
+  --transfer_from=RESULT  the attacks are made on that result's cells and tried on these
+  --corpus=CORPORA      test on this corpus, as a whole, instead: {NAME: FOLDER}, or {NAME: {corpus: READER, folder: FOLDER,
+                        map: {emotion: {calm: neutral}}}}; refused where the system was trained on one of its speakers
+  --target_statistics   features are normalised by the mean and deviation of the test utterances, unlabelled: adaptation
+  --seeds=LIST          these repeats only
+  --seed=N              of noise, babble and rooms (default 0)
+  --output_folder=DIR   default: RESULT/robustness, with the corpus' name and target_statistics where asked for
+  --device=NAME --batch_size=N --plugins=FILES --feature_folder=DIR
+                        cpu; 16; Python files that a model needs; where functionals are kept (data/functionals)
+"""
+
+import argparse
+import functools
+import json
+import pathlib
+import sys
+
+import ruamel.yaml
+
+from mtlaug_sb.dataio.audio import AudioReader
+from mtlaug_sb.dataio.preparation import read_corpus
+from mtlaug_sb.dataio.splits import SpeakerLeak
+from mtlaug_sb.evaluation.results import read_predictions
+from mtlaug_sb.registry import make
+from mtlaug_sb.robustness.attacks import Attack
+from mtlaug_sb.robustness.cells import find_cells, read_utterances
+from mtlaug_sb.robustness.runner import run_conditions, to_markdown
+from mtlaug_sb.robustness.surroundings import Babble, Clean, Noise, Room, person, read_environments
+from mtlaug_sb.robustness.systems import FunctionalsSVM, TrainedNetwork
+
+CACHE_MB = 1000
+TOLERANCE = 2e-3  # of a probability: other batches, and six decimals
+
+
+def main(arguments):
+    """Test, write and print. Returns the rows of robustness.json."""
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(__doc__)
+        return None
+    own = read_options(arguments)
+    cells = [cell for cell in find_cells(own.result) if own.seeds is None or cell.seed in own.seeds]
+    if not cells:
+        raise ValueError(f"--seeds: '{own.result}' has no such repeat")
+    read_audio = AudioReader(sample_rate_of(cells[0]), CACHE_MB)
+    conditions = [Clean(), *surroundings(own, read_audio), *attacks(own, read_audio)]
+    target = (
+        read_corpus("joined", {"corpora": own.corpus}, None, {"skip_bad_audio": False}, read_audio) if own.corpus else None
+    )
+    if target is not None:
+        for cell in cells:
+            check_unseen(cell, target)
+    if own.target_statistics:
+        for condition in conditions:
+            condition.settings = {**condition.settings, "normalization": "statistics of the unlabelled test utterances"}
+
+    def utterances_of(cell):
+        records = cell.records() if target is None else target
+        return read_utterances(records, cell.class_label, cell.results["classes"], read_audio)
+
+    def system_of(cell):
+        system = load_system(cell, own, read_audio)
+        if own.target_statistics:
+            system.use_statistics_of([u.wav for u in utterances_of(cell)])
+        return system
+
+    # on a whole corpus each cell gives a repeat of its own
+    repeat_of = None if target is None else lambda cell: f"{cell.seed}_{cell.fold}"
+    folder = own.output_folder or own.result / "_".join(
+        ["robustness", *(own.corpus or []), *(["target_statistics"] if own.target_statistics else [])]
+    )
+    rows = run_conditions(conditions, cells, system_of, utterances_of, folder, repeat_of)
+    if target is None and not own.target_statistics:
+        check_clean(cells, folder / "clean")
+    print(to_markdown(rows))
+    return rows
+
+
+def read_options(arguments):
+    """The command line, checked."""
+    parser = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("result", type=pathlib.Path)
+    for name in ("noise", "rooms", "transfer_from", "output_folder"):
+        parser.add_argument(f"--{name}", type=pathlib.Path)
+    for name in ("babble", "corpus"):
+        parser.add_argument(f"--{name}", type=corpora)
+    for name, default in (
+        ("snr_db", "20,10,0"),
+        ("strengths", "0.01,0.02,0.05,0.1,0.2"),
+        ("attack_snr_db", "60,50,40,30,20"),
+    ):
+        parser.add_argument(f"--{name}", type=numbers, default=numbers(default))
+    for name, default in (("attack", ""), ("on", "features,waveform"), ("plugins", "")):
+        parser.add_argument(f"--{name}", type=names, default=names(default))
+    for name, default in (("talkers", 6), ("steps", 10), ("seed", 0), ("batch_size", 16)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--seeds", type=names)
+    parser.add_argument("--target_statistics", action="store_true")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--feature_folder", default="data/functionals")
+    try:
+        own, unknown = parser.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise ValueError(str(error)) from None
+    if unknown:
+        raise ValueError(f"no option '{unknown[0]}'; --help lists them")
+    for name in ("talkers", "batch_size", "steps"):
+        if getattr(own, name) < 1:
+            raise ValueError(f"--{name} must be at least 1, is {getattr(own, name)}")
+    if own.transfer_from and not own.attack:
+        raise ValueError("--transfer_from says what --attack is made on: give --attack")
+    return own
+
+
+def surroundings(own, read_audio):
+    """The conditions of noise, babble and rooms that are asked for."""
+    if own.noise:
+        for name, recordings in read_environments(own.noise, read_audio).items():
+            yield Noise(name, recordings, own.snr_db, own.seed)
+    if own.babble:
+        found = make("corpus/joined", corpora=own.babble).read(".")
+        records = [{"recording": u.id, "path": u.path, "speaker": u.speaker, "corpus": u.labels["corpus"]} for u in found]
+        yield Babble(records, read_audio, own.snr_db, own.seed, own.talkers)
+    if own.rooms:
+        for name, responses in read_environments(own.rooms, read_audio).items():
+            yield Room(name, responses, own.seed)
+
+
+def attacks(own, read_audio):
+    """The attacks that are asked for."""
+    source = None
+    if own.transfer_from:
+        others = find_cells(own.transfer_from)
+        loaded = functools.lru_cache(maxsize=1)(lambda k: load_system(others[k], own, read_audio))
+
+        def source(cell):
+            tested = cell.results["speakers"]["test"]
+            same = [k for k, other in enumerate(others) if other.results["speakers"]["test"] == tested]
+            if not same:
+                raise ValueError(f"'{own.transfer_from}' has no cell that was tested on {', '.join(tested)}")
+            return loaded(next((k for k in same if others[k].seed == cell.seed), same[0]))
+
+    for method in own.attack:
+        for on in own.on:
+            levels = own.attack_snr_db if on == "waveform" else own.strengths
+            made_on = own.transfer_from and own.transfer_from.absolute().parts
+            name = made_on and (made_on[-3] if made_on[-1] in ("crossvalidation", "crosscorpus") else made_on[-1])
+            yield Attack(method, on, levels, own.steps, source, name)
+
+
+def load_system(cell, own, read_audio):
+    """What a cell's training left."""
+    if (cell.folder / "model").is_dir():
+        return TrainedNetwork(cell.folder, own.device, own.batch_size, own.plugins)
+    if "feature_set" in cell.results:
+        return FunctionalsSVM(cell.folder, read_audio, own.feature_folder)
+    raise FileNotFoundError(f"'{cell.folder}' has no model/ and is no SVM: there is nothing to test")
+
+
+def sample_rate_of(cell):
+    """Hz, of what a cell was trained on."""
+    description = cell.folder / "model" / "model.json"
+    if description.is_file():
+        return json.loads(description.read_text(encoding="utf-8"))["sample_rate"]
+    return cell.results.get("sample_rate", 16000)
+
+
+def check_unseen(cell, target):
+    """Refuse a test corpus of which the cell's training has met a speaker or a recording."""
+    for split in ("train", "valid", "unlabelled"):
+        if (cell.folder / "save" / f"{split}.json").is_file():
+            seen = cell.records(split).values()
+            met = {person(r) for r in seen} & {person(r) for r in target.values()} - {None}
+            if met or {r["recording"] for r in seen} & {r["recording"] for r in target.values()}:
+                whom = f"speaker {'/'.join(sorted(met)[0])}" if met else "a recording"
+                raise SpeakerLeak(f"--corpus: {whom} is in the {split} split of '{cell.folder}'")
+
+
+def check_clean(cells, folder):
+    """Say so if the systems do not answer as they did when they were trained."""
+    said = {(c.seed, r["id"]): r for c in cells for r in read_predictions([c.folder / "predictions.csv"])}
+    for path in sorted(folder.glob("seed_*/*/predictions.csv")):
+        for row in read_predictions([path]):
+            before = said.get((path.parent.parent.name.removeprefix("seed_"), row["id"]))
+            if before and any(abs(float(row[k]) - float(before[k])) > TOLERANCE for k in row if k.startswith("p_")):
+                print(f"warning: {path} answers {row['id']} otherwise than the run's own predictions.csv", file=sys.stderr)
+                return
+
+
+def corpora(text):
+    """{name: folder or mapping} of the command line."""
+    value = ruamel.yaml.YAML(typ="safe").load(text)
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"must be {{NAME: FOLDER}}, is {text}")
+    return value
+
+
+def names(text):
+    """A comma-separated list."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def numbers(text):
+    """A comma-separated list of numbers, or one in brackets."""
+    return [float(part) for part in names(text.strip("[]"))]
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        sys.exit(f"error: {error}")

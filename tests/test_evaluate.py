@@ -1,0 +1,190 @@
+"""recipes/evaluate.py on a finished grid: every condition, the same noise for all, continued where it stopped."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import ROOT
+from small_grid import write_small_grid
+
+
+@pytest.fixture(scope="module")
+def grid(tiny_corpus, tmp_path_factory):
+    """The folder of a grid of two folds and two repeats."""
+    return write_small_grid(tmp_path_factory.mktemp("grid") / "stl", tiny_corpus)
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory):
+    """Two environments."""
+    folder = tmp_path_factory.mktemp("noise")
+    for k, name in enumerate(("hiss", "hum")):
+        (folder / name).mkdir()
+        samples = np.random.default_rng(k).normal(size=20000) if k == 0 else np.sin(np.arange(20000) / 20)
+        soundfile.write(folder / name / "a.wav", 0.1 * samples, 16000)
+    return folder
+
+
+def evaluate(*arguments):
+    import evaluate
+
+    return evaluate.main(list(map(str, arguments)))
+
+
+def rows_of(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_noise_on_every_cell_as_the_comparison_reads_it(grid, noise, tmp_path, capsys):
+    import compare
+
+    rows = evaluate(grid, f"--noise={noise}", "--snr_db=20,0", f"--output_folder={tmp_path}/out")
+    assert [(r["condition"], r["level"]) for r in rows] == [
+        ("clean", None), ("noise_hiss", 20), ("noise_hiss", 0), ("noise_hum", 20), ("noise_hum", 0),
+    ]  # fmt: skip
+    clean = rows_of(tmp_path / "out" / "clean" / "predictions_seed_1.csv")
+    before = rows_of(grid / "predictions_seed_1.csv")
+    assert [r["prediction"] for r in clean] == [r["prediction"] for r in before]
+    out, err = capsys.readouterr()
+    assert "warning" not in err
+    assert "| mean over environments | 0 dB |" in out
+    hiss = tmp_path / "out" / "noise_hiss" / "0dB"
+    summary = json.loads((hiss / "summary.json").read_text())
+    assert (summary["condition"], summary["level"], summary["utterances"]) == ("noise_hiss", 0.0, 32)
+    assert compare.main([str(tmp_path / "out" / "clean"), str(hiss)])["systems"][1]["UAR"] == rows[2]["UAR"]
+    # both repeats, which are other systems, heard the same
+    heard = [{r["id"]: r["heard"] for r in rows_of(hiss / f"predictions_seed_{s}.csv")} for s in (0, 1)]
+    assert heard[0] == heard[1]
+    assert len(set(heard[0].values())) == 32
+
+
+def test_what_is_there_is_not_computed_again_and_other_settings_are_refused(grid, noise, tmp_path):
+    call = [grid, f"--noise={noise}/hum", "--snr_db=0", "--seeds=0", f"--output_folder={tmp_path}"]
+    first = evaluate(*call)
+    lost, *kept = sorted(tmp_path.rglob("seed_*/*/predictions.csv"))
+    before = lost.read_text()
+    stamps = [p.stat().st_mtime_ns for p in kept]
+    lost.unlink()
+    assert evaluate(*call) == first
+    assert lost.read_text() == before
+    assert [p.stat().st_mtime_ns for p in kept] == stamps
+    more = evaluate(*call[:2], "--snr_db=10", *call[3:])
+    assert len(more) == len(first) + 1  # further ratios join those that are there
+    with pytest.raises(FileExistsError, match=r"other settings \(seed\)"):
+        evaluate(*call, "--seed=1")
+
+
+def test_a_run_under_babble_in_a_room_and_under_attack(grid, noise, tiny_corpus, tmp_path):
+    pytest.importorskip("art", reason="the Adversarial Robustness Toolbox (extra [attacks]) is not installed")
+    run = grid / "seed_0" / "fold_s01+s02"
+    voices = f"{{synthetic: {{folder: {tiny_corpus}, options: {{n_speakers: 4, n_utterances: 2}}}}}}"
+    rows = evaluate(
+        run, f"--babble={voices}", "--talkers=3", "--snr_db=0", f"--rooms={noise}", "--attack=fgsm", "--strengths=0,0.5",
+        "--on=features", f"--transfer_from={grid}", f"--output_folder={tmp_path}",
+    )  # fmt: skip
+    uars = {(r["condition"], r["level"]): r["UAR"] for r in rows}
+    assert set(uars) == {
+        ("clean", None), ("babble", 0.0), ("room_hiss", None), ("room_hum", None),
+        ("fgsm_features_from_stl", 0.0), ("fgsm_features_from_stl", 0.5),
+    }  # fmt: skip
+    assert uars["fgsm_features_from_stl", 0.0] == uars["clean", None]
+    assert uars["fgsm_features_from_stl", 0.5] <= uars["clean", None]
+
+
+def test_another_corpus_as_a_whole_by_every_cell(grid, tmp_path, tiny_corpus):
+    from mtlaug_sb.corpora.synthetic import Synthetic
+
+    list(Synthetic(n_speakers=2, n_utterances=1, seed=7).read(tmp_path / "other"))
+    other = (
+        f"{{other: {{corpus: synthetic, folder: {tmp_path}/other, options: {{n_speakers: 2, n_utterances: 1, seed: 7}}}}}}"
+    )
+    rows = evaluate(grid, f"--corpus={other}", "--seeds=0", f"--output_folder={tmp_path}/a")
+    assert rows[0]["repeats"] == 2  # every cell tests all of it
+    adapted = evaluate(
+        grid / "seed_0" / "fold_s01+s02", f"--corpus={other}", f"--output_folder={tmp_path}/b", "--target_statistics"
+    )
+    settings = json.loads((tmp_path / "b" / "clean" / "summary.json").read_text())["settings"]
+    assert "unlabelled test utterances" in settings["normalization"]
+    tables = [rows_of(next((tmp_path / x / "clean").glob("predictions_seed_0*.csv"))) for x in ("a", "b")]
+    assert [r["id"] for r in tables[0]] == [r["id"] for r in tables[1]]
+    assert [r["p_anger"] for r in tables[0]] != [r["p_anger"] for r in tables[1]]
+    assert adapted[0]["condition"] == "clean"
+    own = f"{{synthetic: {{folder: {tiny_corpus}, options: {{n_speakers: 4, n_utterances: 2}}}}}}"
+    with pytest.raises(ValueError, match=r"speaker synthetic/s0[13] is in the train split"):
+        evaluate(grid, f"--corpus={own}", f"--output_folder={tmp_path}/c")
+
+
+def test_a_model_that_answers_otherwise_than_its_predictions_is_told_of(grid, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(grid / "seed_0" / "fold_s01+s02", run)
+    table = (run / "predictions.csv").read_text().splitlines()
+    first = table[1].split(",")
+    first[4] = "0.999999"
+    (run / "predictions.csv").write_text("\n".join([table[0], ",".join(first), *table[2:], ""]))
+    evaluate(run)
+    assert "warning" in capsys.readouterr().err
+
+
+def test_the_svm_in_the_same_noise(grid, noise, arguments, monkeypatch, tmp_path):
+    import svm_baseline
+
+    import mtlaug_sb.robustness.systems
+
+    class Spectra:
+        def __init__(self, feature_set, folder):
+            pass
+
+        def __call__(self, recording, wav, sample_rate):
+            return self.compute(wav().numpy(), sample_rate)
+
+        def compute(self, samples, sample_rate):
+            return np.log(1e-6 + np.abs(np.fft.rfft(samples, 512))[:64])
+
+    monkeypatch.setattr(svm_baseline, "Functionals", Spectra)
+    monkeypatch.setattr(mtlaug_sb.robustness.systems, "Functionals", Spectra)
+    monkeypatch.chdir(ROOT)
+    svm_baseline.main(arguments("hparams/stl.yaml", "--folds=2", folder=tmp_path / "svm"))
+    evaluate(tmp_path / "svm", f"--noise={noise}", "--snr_db=0")
+    out = tmp_path / "svm" / "robustness"
+    again = {r["id"]: r["p_anger"] for r in rows_of(out / "clean" / "predictions_seed_0.csv")}
+    assert again == {r["id"]: r["p_anger"] for r in rows_of(tmp_path / "svm" / "predictions_seed_0.csv")}
+    evaluate(grid, f"--noise={noise}", "--snr_db=0", "--seeds=0", f"--output_folder={tmp_path}/net")
+    heard = [
+        {r["id"]: r["heard"] for r in rows_of(folder / "noise_hum" / "0dB" / "predictions_seed_0.csv")}
+        for folder in (out, tmp_path / "net")
+    ]
+    assert heard[0] == heard[1]
+    if pytest.importorskip("art"):
+        transferred = evaluate(
+            tmp_path / "svm", "--attack=fgsm", "--on=waveform", "--attack_snr_db=20", f"--transfer_from={grid}"
+        )
+        assert "fgsm_waveform_from_stl" in {r["condition"] for r in transferred}
+        with pytest.raises(ValueError, match="no gradients"):
+            evaluate(tmp_path / "svm", "--attack=fgsm")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--nois=x"], "no option '--nois=x'"),
+        (["--corpus=emodb"], "must be {NAME: FOLDER}"),
+        (["--transfer_from=x"], "give --attack"),
+        (["--seeds=9"], "no such repeat"),
+        (["--talkers=0"], "--talkers must be at least 1, is 0"),
+    ],
+)
+def test_wrong_options(grid, arguments, says):
+    with pytest.raises(ValueError, match=says):
+        evaluate(grid, *arguments)
+
+
+def test_a_folder_without_results(tmp_path):
+    with pytest.raises(FileNotFoundError, match="neither a run nor a grid"):
+        evaluate(tmp_path)
+    (tmp_path / "seed_0").mkdir()
+    with pytest.raises(FileNotFoundError, match="not finished"):
+        evaluate(tmp_path)
