@@ -68,7 +68,7 @@ def test_the_bare_loop_does_what_the_toolkit_does(options, tmp_path):
     bare_setting.hparams = copy.deepcopy({key: setting.hparams[key] for key in shared})
     bare_setting.hparams["opt_class"] = setting.hparams["opt_class"]
     bare = BareLoop(bare_setting)
-    setting.brain.optimizer.param_groups[0]["base_lr"] = 0.002 / setting.hparams["lr_curve"](0.0)
+    setting.brain.optimizer.param_groups[0]["base_lr"] = setting.hparams["lr"] / setting.hparams["lr_curve"](0.0)
     setting.step()
     bare.step()
     ours, theirs = setting.hparams["modules"]["encoder"], bare.modules["encoder"]
