@@ -48,9 +48,9 @@ class SpecAugment(nn.Module):
             torch.full((batch,), dim), dim, self.frequency_masks, self.frequency_share, generator
         ).unsqueeze(1)
         valid = valid_mask(lengths, frames).unsqueeze(2)
-        mean = torch.where(valid, inputs, 0.0).sum(1, keepdim=True) / own.view(-1, 1, 1)
-        if not self.per_dimension:
-            mean = mean.mean(2, keepdim=True)
+        own = own.view(-1, 1, 1)
+        heard = torch.where(valid, inputs, 0.0)
+        mean = heard.sum(1, keepdim=True) / own if self.per_dimension else heard.sum((1, 2), keepdim=True) / (own * dim)
         return torch.where(hidden.to(inputs.device) & valid, mean, inputs), lengths, targets
 
 
