@@ -279,10 +279,11 @@ class MultiTaskBrain(sb.Brain):
         if self.checkpointer is None or (recent and not valid_figures and not last):
             return
         self.saved = time.perf_counter()
-        column = self.hparams.choose_epoch_by.removeprefix("-") if valid_figures else "epoch"
+        chosen_by = self.hparams.choose_epoch_by if valid_figures else "epoch"
+        column = chosen_by.removeprefix("-")
         if column not in row:
             raise ValueError(f"choose_epoch_by: no column '{column}' in the history; there are {', '.join(row)}")
-        score = -row[column] if self.hparams.choose_epoch_by.startswith("-") and valid_figures else row[column]
+        score = -row[column] if chosen_by.startswith("-") else row[column]
         self.checkpointer.save_and_keep_only(
             meta={"epoch": epoch, "score": score}, max_keys=["score"], verbosity=logging.DEBUG
         )

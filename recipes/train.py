@@ -64,12 +64,12 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
     """
     ddp_init_group(run_opts)
     run_on_main(open_run_folder, args=[hparams_file, overrides])
+    # before anything is made: by this file a run that was killed right after is known as one
+    run_on_main(write_settings, args=[hparams_file, overrides])
     # read_arguments has matched the overrides
     hparams = load_hyperpyyaml(read_experiment(hparams_file), overrides, overrides_must_match=False)
     hparams["classes"] = [str(name) for name in hparams["classes"]]  # as manifests and targets have them
     folder = pathlib.Path(hparams["output_folder"])
-    # first: by this file a run that was killed right after is known as one
-    run_on_main(write_settings, args=[hparams_file, overrides])
     log_config = run_opts.log_config or str(pathlib.Path(__file__).with_name("log.yaml"))
     sb.create_experiment_directory(folder, log_config=log_config, save_env_desc=False)
     if quiet:

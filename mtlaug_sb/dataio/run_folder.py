@@ -38,8 +38,7 @@ def open_run_folder(hparams_file, overrides):
     for key in ("save_folder", "train_log"):
         if folder.absolute() not in pathlib.Path(plain[key]).absolute().parents:
             raise ValueError(f"{key} must be inside the output folder '{folder}', is '{plain[key]}'")
-    # the checkpointer makes its folder before anything is written: a run may have been killed in between
-    if not folder.exists() or all(path.suffix == PART or _is_empty(path) for path in folder.iterdir()):
+    if not folder.exists() or all(path.suffix == PART for path in folder.iterdir()):
         return
     if not (folder / SETTINGS).is_file() or "main_task" not in _settings((folder / SETTINGS).read_text(encoding="utf-8")):
         raise FileExistsError(f"'{folder}' holds something that is no run; choose another --output_folder")
@@ -52,10 +51,6 @@ def open_run_folder(hparams_file, overrides):
         )
     elif any(folder.glob("save/CKPT*")):
         _check_same_settings(folder, resolved)
-
-
-def _is_empty(path):
-    return path.is_dir() and not any(path.iterdir())
 
 
 def write_settings(hparams_file, overrides):
