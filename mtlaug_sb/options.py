@@ -1,5 +1,6 @@
 """The command line of a recipe: ``HPARAMS.yaml [--run_option=value] [--yaml_key=value] [--block.key=value]``."""
 
+import argparse
 import difflib
 import inspect
 import pydoc
@@ -24,6 +25,20 @@ _AT_LEAST = {
     "cache_mb": (int | float, 0),
 }
 _BATCHES = {"batch_size": (int, 1), "unlabelled_ratio": (int | float, 0), "bucket_batches": (int, 1)}
+
+
+def parse_own(parser, arguments):
+    """A recipe's own options, and the arguments that are left for ``read_arguments``.
+
+    Raises
+    ------
+    ValueError
+        If the parser, made with ``exit_on_error=False``, refuses one.
+    """
+    try:
+        return parser.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise ValueError(str(error)) from None
 
 
 def read_arguments(arguments):

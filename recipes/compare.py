@@ -19,6 +19,7 @@ from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.evaluation.comparison import compare, to_csv, to_markdown
 from mtlaug_sb.evaluation.grid_results import read_grid
 from mtlaug_sb.evaluation.plots import plot_confusion, plot_recalls
+from mtlaug_sb.options import parse_own
 
 
 def main(arguments):
@@ -31,10 +32,7 @@ def main(arguments):
     parser.add_argument("-o", "--output_folder", type=pathlib.Path)
     parser.add_argument("--resamples", type=int, default=10000)
     parser.add_argument("--seed", type=int, default=0)
-    try:
-        options, unknown = parser.parse_known_args(arguments)
-    except argparse.ArgumentError as error:
-        raise ValueError(str(error)) from None
+    options, unknown = parse_own(parser, arguments)
     if unknown:
         raise ValueError(f"no option '{unknown[0]}'; known: --output_folder, --resamples, --seed")
     if options.resamples < 1:

@@ -44,7 +44,7 @@ from mtlaug_sb.dataio.splits import keep_classes
 from mtlaug_sb.evaluation.plots import plot_confusion
 from mtlaug_sb.evaluation.results import read_predictions
 from mtlaug_sb.evaluation.summary import pool_predictions, summarise_rows
-from mtlaug_sb.options import read_arguments
+from mtlaug_sb.options import parse_own, read_arguments
 from mtlaug_sb.robustness.surroundings import person
 
 DECIDED = ("corpus", "corpus_options", "data_folder", "test_speaker")
@@ -114,10 +114,7 @@ def read_own(arguments):
     parser.add_argument("--target_parts", type=int)
     add_worker_options(parser)
     parser.add_argument("--output_folder", type=pathlib.Path)
-    try:
-        own, rest = parser.parse_known_args(arguments)
-    except argparse.ArgumentError as error:
-        raise ValueError(str(error)) from None
+    own, rest = parse_own(parser, arguments)
     check_worker_options(own)
     read_corpora(own)
     if own.target_parts and not own.unlabelled_target:

@@ -42,7 +42,7 @@ from mtlaug_sb.dataio.splits import keep_classes
 from mtlaug_sb.evaluation.plots import plot_confusion
 from mtlaug_sb.evaluation.summary import pool_predictions, summarise
 from mtlaug_sb.experiment import read_experiment
-from mtlaug_sb.options import read_arguments
+from mtlaug_sb.options import parse_own, read_arguments
 
 
 def main(arguments):
@@ -84,10 +84,7 @@ def grid_options(arguments):
     add_fold_options(parser)
     add_worker_options(parser)
     parser.add_argument("--output_folder", type=pathlib.Path)
-    try:
-        return parser.parse_known_args(arguments)
-    except argparse.ArgumentError as error:
-        raise ValueError(str(error)) from None
+    return parse_own(parser, arguments)
 
 
 def read_settings(hparams_file, overrides):

@@ -38,6 +38,7 @@ from mtlaug_sb.dataio.audio import AudioReader
 from mtlaug_sb.dataio.preparation import read_corpus
 from mtlaug_sb.dataio.splits import SpeakerLeak
 from mtlaug_sb.evaluation.results import read_predictions
+from mtlaug_sb.options import parse_own
 from mtlaug_sb.registry import make
 from mtlaug_sb.robustness.attacks import Attack
 from mtlaug_sb.robustness.cells import find_cells, read_utterances
@@ -114,10 +115,7 @@ def read_options(arguments):
     parser.add_argument("--target_statistics", action="store_true")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--feature_folder", default="data/functionals")
-    try:
-        own, unknown = parser.parse_known_args(arguments)
-    except argparse.ArgumentError as error:
-        raise ValueError(str(error)) from None
+    own, unknown = parse_own(parser, arguments)
     if unknown:
         raise ValueError(f"no option '{unknown[0]}'; --help lists them")
     for name in ("talkers", "batch_size", "steps"):

@@ -33,6 +33,7 @@ from mtlaug_sb.evaluation.report_figures import (
     figure_of_loss_terms,
     figure_of_speakers,
 )
+from mtlaug_sb.options import parse_own
 from mtlaug_sb.robustness.cells import find_cells
 from mtlaug_sb.robustness.embeddings import embed, in_two_dimensions
 from mtlaug_sb.robustness.runner import SUMMARY, read_rows
@@ -64,10 +65,7 @@ def main(arguments):
     parser.add_argument("--embeddings", choices=METHODS, default="tsne")
     parser.add_argument("--resamples", type=int, default=10000)
     parser.add_argument("--plugins", type=names, default=[])
-    try:
-        own, unknown = parser.parse_known_args(arguments)
-    except argparse.ArgumentError as error:
-        raise ValueError(str(error)) from None
+    own, unknown = parse_own(parser, arguments)
     if unknown:
         raise ValueError(f"no option '{unknown[0]}'; --help lists them")
     results = [read_result(f, n) for f, n in zip(own.results, names_of(own.results), strict=True)]

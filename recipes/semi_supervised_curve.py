@@ -26,7 +26,7 @@ import crossvalidate
 
 from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.evaluation.label_curve import curve_rows, plot_curve, to_csv, to_markdown
-from mtlaug_sb.options import read_arguments
+from mtlaug_sb.options import parse_own, read_arguments
 
 # kind of unlabelled speech -> what it takes; the last value of a key counts
 KINDS = {
@@ -45,10 +45,7 @@ def main(arguments):
     parser.add_argument("--labelled_speakers", type=numbers, default=[2, 4, 6, 8])
     parser.add_argument("--unlabelled", type=kinds, default=["without", "with"])
     parser.add_argument("--output_folder", type=pathlib.Path)
-    try:
-        own, rest = parser.parse_known_args(arguments)
-    except argparse.ArgumentError as error:
-        raise ValueError(str(error)) from None
+    own, rest = parse_own(parser, arguments)
     hparams_file, hparams = settings(rest)
     if "with" in own.unlabelled and not hparams["unlabelled_corpus"]:
         raise ValueError("--unlabelled=with: neither the YAML nor the command line has an unlabelled_corpus")

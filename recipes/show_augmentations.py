@@ -28,7 +28,7 @@ from report import part, section, uri, write_page
 from mtlaug_sb.dataio.audio import AudioReader
 from mtlaug_sb.evaluation.augmentation_sheet import augment, figure_of_sheet
 from mtlaug_sb.experiment import read_experiment
-from mtlaug_sb.options import read_arguments
+from mtlaug_sb.options import parse_own, read_arguments
 from mtlaug_sb.registry import make
 
 
@@ -44,10 +44,7 @@ def main(arguments):
     parser.add_argument("--partner", type=pathlib.Path)
     parser.add_argument("--draws", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    try:
-        own, rest = parser.parse_known_args(arguments)
-    except argparse.ArgumentError as error:
-        raise ValueError(str(error)) from None
+    own, rest = parse_own(parser, arguments)
     if own.draws < 1:
         raise ValueError(f"--draws must be at least 1, is {own.draws}")
     _, _, overrides = read_arguments([own.hparams, *rest])

@@ -36,7 +36,7 @@ from mtlaug_sb.dataio.manifest import write_manifest
 from mtlaug_sb.dataio.splits import check_splits, split_by_speaker
 from mtlaug_sb.evaluation.results import count_confusions, read_predictions, versions, write_predictions
 from mtlaug_sb.metrics.classification import figures
-from mtlaug_sb.options import read_arguments
+from mtlaug_sb.options import parse_own, read_arguments
 
 
 def main(arguments):
@@ -52,10 +52,7 @@ def main(arguments):
     parser.add_argument("--output_folder", type=pathlib.Path)
     add_fold_options(parser)
     add_corpora_options(parser)
-    try:
-        own, rest = parser.parse_known_args(arguments)
-    except argparse.ArgumentError as error:
-        raise ValueError(str(error)) from None
+    own, rest = parse_own(parser, arguments)
     if own.repeats < 1 or (own.repeats > 1 and not own.leave_out_validation):
         raise ValueError("--repeats: at least 1, and more than 1 only with --leave_out_validation: all would be the same")
     functionals = Functionals(own.feature_set, own.feature_folder)
