@@ -2,9 +2,11 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -53,6 +55,38 @@ def registry(monkeypatch):
     for name in set(sys.modules) - modules:
         if name.startswith("mtlaug_sb_plugin_"):
             del sys.modules[name]
+
+
+@pytest.fixture
+def chromium():
+    """A headless browser."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("there is no Chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def spectra(monkeypatch):
+    """Spectra in place of openSMILE's functionals, in recipes/svm_baseline.py; returns the class."""
+    import svm_baseline
+
+    class Spectra:
+        def __init__(self, feature_set, folder):
+            pass
+
+        def __call__(self, recording, wav, sample_rate):
+            return self.compute(wav().numpy(), sample_rate)
+
+        def compute(self, samples, sample_rate):
+            return np.log(1e-6 + np.abs(np.fft.rfft(samples, 512))[:64])
+
+    monkeypatch.setattr(svm_baseline, "Functionals", Spectra)
+    return Spectra
 
 
 @pytest.fixture(scope="session")

@@ -130,17 +130,9 @@ def test_adaptation_beside_other_unlabelled_speech(crosscorpus, statements, monk
         assert {r["corpus"] for r in splits["unlabelled"].values()} == {"b", "synthetic"}
 
 
-def test_the_svm_on_the_same_targets(arguments, statements, monkeypatch, tmp_path):
+def test_the_svm_on_the_same_targets(arguments, statements, spectra, monkeypatch, tmp_path):
     import svm_baseline
 
-    class Spectra:
-        def __init__(self, feature_set, folder):
-            pass
-
-        def __call__(self, recording, wav, sample_rate):
-            return np.log(1e-6 + np.abs(np.fft.rfft(wav().numpy(), 512))[:64])
-
-    monkeypatch.setattr(svm_baseline, "Functionals", Spectra)
     monkeypatch.chdir(ROOT)
     given = [a for a in arguments("hparams/stl.yaml") if not a.startswith(("--data_folder", "--corpus_options"))]
     said = [f"--sources={{{statements['a']}}}", f"--targets={{{statements['b']}}}"]

@@ -3,7 +3,6 @@
 import os
 import re
 import select
-import shutil
 import socket
 import subprocess
 import sys
@@ -91,34 +90,27 @@ def page(folder):
         process.wait(timeout=20)
 
 
-def test_in_a_browser(page, voice, model, tmp_path):
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    browser_path = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-    if browser_path is None:
-        pytest.skip("there is no Chromium")
+def test_in_a_browser(page, voice, model, tmp_path, chromium):
     soundfile.write(tmp_path / "long.wav", np.random.default_rng(0).normal(size=16000 * 6) * 0.1, 16000)
     outside, errors = [], []
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
-        view = browser.new_page(viewport={"width": 1200, "height": 1700})
-        view.on("request", lambda r: None if r.url.startswith((page, "data:", "blob:")) else outside.append(r.url))
-        view.on("pageerror", lambda e: errors.append(str(e)))
-        view.goto(page, wait_until="domcontentloaded", timeout=60_000)
-        view.locator("#speech input[type=file]").set_input_files(str(voice), timeout=60_000)
-        best = model.classify_file(voice).labels[0]
-        view.locator("#emotion h2", has_text=best).wait_for(timeout=60_000)
-        view.locator("#augmentations img").wait_for(timeout=60_000)
-        view.locator("#recording img").wait_for(timeout=60_000)
-        time.sleep(1)
-        shot = os.environ.get("MTLAUG_SCREENSHOT", str(tmp_path / "page.png"))
-        view.screenshot(path=shot, full_page=True)
-        shown = view.locator("#emotion").inner_text()
-        # a second user, who uploads too much
-        other = browser.new_page()
-        other.goto(page, wait_until="domcontentloaded", timeout=60_000)
-        other.locator("#speech input[type=file]").set_input_files(str(tmp_path / "long.wav"), timeout=60_000)
-        other.get_by_text("longer than 5 s").first.wait_for(timeout=60_000)
-        browser.close()
+    view = chromium.new_page(viewport={"width": 1200, "height": 1700})
+    view.on("request", lambda r: None if r.url.startswith((page, "data:", "blob:")) else outside.append(r.url))
+    view.on("pageerror", lambda e: errors.append(str(e)))
+    view.goto(page, wait_until="domcontentloaded", timeout=60_000)
+    view.locator("#speech input[type=file]").set_input_files(str(voice), timeout=60_000)
+    best = model.classify_file(voice).labels[0]
+    view.locator("#emotion h2", has_text=best).wait_for(timeout=60_000)
+    view.locator("#augmentations img").wait_for(timeout=60_000)
+    view.locator("#recording img").wait_for(timeout=60_000)
+    time.sleep(1)
+    shot = os.environ.get("MTLAUG_SCREENSHOT", str(tmp_path / "page.png"))
+    view.screenshot(path=shot, full_page=True)
+    shown = view.locator("#emotion").inner_text()
+    # a second user, who uploads too much
+    other = chromium.new_page()
+    other.goto(page, wait_until="domcontentloaded", timeout=60_000)
+    other.locator("#speech input[type=file]").set_input_files(str(tmp_path / "long.wav"), timeout=60_000)
+    other.get_by_text("longer than 5 s").first.wait_for(timeout=60_000)
     assert all(label in shown for label in model.labels)
     assert not outside
     assert not errors

@@ -129,23 +129,12 @@ def test_a_model_that_answers_otherwise_than_its_predictions_is_told_of(grid, tm
     assert "warning" in capsys.readouterr().err
 
 
-def test_the_svm_in_the_same_noise(grid, noise, arguments, monkeypatch, tmp_path):
+def test_the_svm_in_the_same_noise(grid, noise, arguments, spectra, monkeypatch, tmp_path):
     import svm_baseline
 
     import mtlaug_sb.robustness.systems
 
-    class Spectra:
-        def __init__(self, feature_set, folder):
-            pass
-
-        def __call__(self, recording, wav, sample_rate):
-            return self.compute(wav().numpy(), sample_rate)
-
-        def compute(self, samples, sample_rate):
-            return np.log(1e-6 + np.abs(np.fft.rfft(samples, 512))[:64])
-
-    monkeypatch.setattr(svm_baseline, "Functionals", Spectra)
-    monkeypatch.setattr(mtlaug_sb.robustness.systems, "Functionals", Spectra)
+    monkeypatch.setattr(mtlaug_sb.robustness.systems, "Functionals", spectra)
     monkeypatch.chdir(ROOT)
     svm_baseline.main(arguments("hparams/stl.yaml", "--folds=2", folder=tmp_path / "svm"))
     evaluate(tmp_path / "svm", f"--noise={noise}", "--snr_db=0")

@@ -48,23 +48,16 @@ def test_everything_is_in_the_file(page):
     assert "difference in UAR" in text
 
 
-def test_in_a_browser(page, tmp_path):
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    browser_path = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-    if browser_path is None:
-        pytest.skip("there is no Chromium")
+def test_in_a_browser(page, tmp_path, chromium):
     outside, errors = [], []
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
-        view = browser.new_page(viewport={"width": 1200, "height": 900})
-        view.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else outside.append(r.url))
-        view.on("pageerror", lambda e: errors.append(str(e)))
-        view.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
-        view.goto(f"file://{page[0]}")
-        sizes = view.evaluate("Array.from(document.images, i => [i.complete, i.naturalWidth, i.naturalHeight])")
-        wide = view.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-        view.screenshot(path=os.environ.get("MTLAUG_SCREENSHOT", str(tmp_path / "page.png")), full_page=True)
-        browser.close()
+    view = chromium.new_page(viewport={"width": 1200, "height": 900})
+    view.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else outside.append(r.url))
+    view.on("pageerror", lambda e: errors.append(str(e)))
+    view.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    view.goto(f"file://{page[0]}")
+    sizes = view.evaluate("Array.from(document.images, i => [i.complete, i.naturalWidth, i.naturalHeight])")
+    wide = view.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    view.screenshot(path=os.environ.get("MTLAUG_SCREENSHOT", str(tmp_path / "page.png")), full_page=True)
     assert not outside
     assert not errors
     assert len(sizes) == 8

@@ -3,7 +3,6 @@
 import html
 import os
 import re
-import shutil
 
 import pytest
 import soundfile
@@ -117,22 +116,15 @@ def test_noise_is_told_in_decibels(wav):
     assert float(re.search(r"is (.*) dB", done)[1]) == pytest.approx(-10, abs=0.5)
 
 
-def test_in_a_browser(sheet, tmp_path):
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    browser_path = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-    if browser_path is None:
-        pytest.skip("there is no Chromium")
+def test_in_a_browser(sheet, tmp_path, chromium):
     outside, errors = [], []
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
-        view = browser.new_page(viewport={"width": 1200, "height": 900})
-        view.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else outside.append(r.url))
-        view.on("pageerror", lambda e: errors.append(str(e)))
-        view.goto(f"file://{sheet[0]}/sheet.html")
-        view.wait_for_function("Array.from(document.querySelectorAll('audio')).every(a => a.readyState > 0)", timeout=60_000)
-        durations = view.evaluate("Array.from(document.querySelectorAll('audio'), a => a.duration)")
-        view.screenshot(path=os.environ.get("MTLAUG_SCREENSHOT", str(tmp_path / "page.png")), full_page=True)
-        browser.close()
+    view = chromium.new_page(viewport={"width": 1200, "height": 900})
+    view.on("request", lambda r: None if r.url.startswith(("file:", "data:")) else outside.append(r.url))
+    view.on("pageerror", lambda e: errors.append(str(e)))
+    view.goto(f"file://{sheet[0]}/sheet.html")
+    view.wait_for_function("Array.from(document.querySelectorAll('audio')).every(a => a.readyState > 0)", timeout=60_000)
+    durations = view.evaluate("Array.from(document.querySelectorAll('audio'), a => a.duration)")
+    view.screenshot(path=os.environ.get("MTLAUG_SCREENSHOT", str(tmp_path / "page.png")), full_page=True)
     assert not outside
     assert not errors
     assert durations == pytest.approx([len(e.wav) / 16000 for e in sheet[1].values()], abs=0.01)

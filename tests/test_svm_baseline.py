@@ -88,18 +88,10 @@ def test_functionals_are_computed_once_per_recording(tmp_path, feature_set, size
 
 
 @pytest.fixture
-def svm(arguments, monkeypatch, tmp_path):
+def svm(arguments, spectra, monkeypatch, tmp_path):
     """Run recipes/svm_baseline.py in this process, on spectra instead of openSMILE's functionals."""
     import svm_baseline
 
-    class Spectra:
-        def __init__(self, feature_set, folder):
-            pass
-
-        def __call__(self, recording, wav, sample_rate):
-            return np.log(1e-6 + np.abs(np.fft.rfft(wav().numpy(), 512))[:64])
-
-    monkeypatch.setattr(svm_baseline, "Functionals", Spectra)
     monkeypatch.chdir(ROOT)
     return lambda *more, folder=tmp_path / "svm": svm_baseline.main(arguments("hparams/stl.yaml", *more, folder=folder))
 
