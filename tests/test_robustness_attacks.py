@@ -107,6 +107,15 @@ def test_stronger_never_helps_and_strength_zero_changes_nothing(system, utteranc
     assert found["pgd"][1] <= found["fgsm"][1] + 1e-3
 
 
+@pytest.mark.parametrize(("on", "level"), [("features", 0.05), ("waveform", 30.0)])
+def test_fgsm_spends_its_whole_budget(system, utterances, on, level):
+    _, columns = next(Attack("fgsm", on, [level]).answers(system, utterances, CELL))
+    (values,) = columns.values()
+    spent = [float(v) for v in values.values() if float(v) not in (0, np.inf)]  # those whom the attack harmed
+    assert spent
+    assert spent == pytest.approx([level] * len(spent), rel=0.02)
+
+
 def test_an_utterance_is_attacked_alone_as_in_a_batch(system, utterances):
     together, _ = next(Attack("fgsm", "waveform", [30]).answers(system, utterances, CELL))
     alone = torch.cat([next(Attack("fgsm", "waveform", [30]).answers(system, [u], CELL))[0] for u in utterances])
