@@ -22,16 +22,27 @@ def test_log_mel_is_torchaudios(n_fft):
     assert torch.allclose(ours, expected, atol=1e-3)
 
 
-def test_features_of_real_lengths_are_the_same_alone_and_in_a_batch():
+@pytest.mark.parametrize("options", [{}, {"relative_floor": 0.1}, {"relative_floor": 0.1, "level": False}])
+def test_features_of_real_lengths_are_the_same_alone_and_in_a_batch(options):
     steps = torch.tensor([16000, 15999, 8123, 401])
     wavs = torch.nn.utils.rnn.pad_sequence([torch.randn(n) for n in steps], batch_first=True)
-    log_mel = LogMel()
+    log_mel = LogMel(**options)
     together, lengths = log_mel(wavs, steps / 16000)
     for i, n in enumerate(steps):
         alone, _ = log_mel(wavs[i : i + 1, :n], torch.ones(1))
         assert round(lengths[i].item() * together.shape[1]) == alone.shape[1] == 1 + n // 160
         assert torch.allclose(together[i, : alone.shape[1]], alone[0], atol=1e-5)
         assert not together[i, alone.shape[1] :].any()
+
+
+def test_floor_and_level_go_by_the_utterances_own_mean_power():
+    wavs, whole = torch.randn(1, 8000) * torch.linspace(0.01, 1, 8000), torch.ones(1)
+    power = LogMel(floor=0.0)(wavs, whole)[0].exp()
+    assert torch.allclose(LogMel(relative_floor=0.2)(wavs, whole)[0].exp(), power + 0.2 * power.mean(), rtol=1e-3)
+    scaled = LogMel(relative_floor=0.2, level=False)
+    assert torch.allclose(scaled(wavs, whole)[0].exp(), power / power.mean() + 0.2, rtol=1e-3)
+    assert torch.allclose(scaled(wavs, whole)[0], scaled(10 * wavs, whole)[0], atol=1e-4)
+    assert scaled(torch.zeros(1, 8000), whole)[0].isfinite().all()  # silence
 
 
 def test_window_longer_than_transform():

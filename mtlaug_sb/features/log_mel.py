@@ -30,6 +30,11 @@ class LogMel(nn.Module):
         Edges of the lowest and the highest band; high_hz None is half the sample rate.
     floor : float
         Added to the power before the logarithm; about the power of a 16-bit file's rounding noise.
+    relative_floor : float
+        As much of the utterance's own mean power, over bands and frames, is added too. What is that far below the mean no longer
+        counts, so that noise which fills the valleys changes little.
+    level : bool
+        False divides the power by that mean first: how loud an utterance was, or was recorded, is left out.
     deltas : int
         Orders of deltas behind the bands: 1 doubles the dimensions, 2 (deltas of the deltas) makes them three times as many.
         Effects on features that take every dimension for the logarithm of a power, such as mixup's, do not fit them.
@@ -51,6 +56,8 @@ class LogMel(nn.Module):
         low_hz=0.0,
         high_hz=None,
         floor=1e-8,
+        relative_floor=0.0,
+        level=True,
         deltas=0,
     ):
         super().__init__()
@@ -59,7 +66,7 @@ class LogMel(nn.Module):
         self.window = round(sample_rate * window_ms / 1000)
         self.hop = round(sample_rate * hop_ms / 1000)
         self.n_fft = n_fft
-        self.floor = floor
+        self.floor, self.relative_floor, self.level = floor, relative_floor, level
         if n_fft < self.window:
             raise ValueError(f"n_fft {n_fft} is shorter than the window of {self.window} samples")
         bands = torchaudio.functional.melscale_fbanks(
@@ -77,6 +84,8 @@ class LogMel(nn.Module):
         # row by row: the spectra of a whole batch do not fit into a processor's cache
         power = torch.stack([self._power(wav) for wav in padded]) if wavs.device.type == "cpu" else self._power(padded)
         lengths = (1 + samples // self.hop) / power.shape[-2]
+        if self.relative_floor or not self.level:
+            power = self._relative(power, lengths)
         return append_deltas((power + self.floor).log(), lengths, self.deltas), lengths
 
     def _power(self, padded):
@@ -84,3 +93,10 @@ class LogMel(nn.Module):
         frames = padded.unfold(-1, self.window, self.hop) * self.taper
         spectrum = torch.view_as_real(torch.fft.rfft(frames, self.n_fft)).flatten(-2)
         return spectrum.square() @ self.bands
+
+    def _relative(self, power, lengths):
+        """Power [batch, frames, n_mels] on the utterance's own scale."""
+        inside = zero_padding(power, lengths)
+        mean = inside.sum((1, 2), keepdim=True) / (absolute_lengths(lengths, power.shape[1]) * power.shape[2]).view(-1, 1, 1)
+        power = power + self.relative_floor * mean
+        return power if self.level else power / (mean + self.floor)
