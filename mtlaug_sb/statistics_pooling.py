@@ -1,8 +1,11 @@
-"""Mean and standard deviation over an utterance's own frames."""
+"""What an utterance's own frames were like over its time, in a fixed number of dimensions."""
 
 import torch
 
-from mtlaug_sb.masking import valid_mask
+from mtlaug_sb.masking import absolute_lengths, valid_mask
+
+PERCENTILES = (5, 25, 50, 75, 95)
+N_FUNCTIONALS = 4 + len(PERCENTILES)
 
 
 def pool_statistics(frames, lengths):
@@ -31,3 +34,41 @@ def pool_statistics(frames, lengths):
     variance = torch.where(valid, (frames - mean.unsqueeze(1)).square(), 0.0).sum(1) / count
     # the gradient of the bare root is infinite where a dimension is constant, as in silence
     return torch.cat([mean, variance.clamp(min=1e-6).sqrt()], dim=1)
+
+
+def pool_functionals(frames, lengths):
+    """Functionals of each dimension, of the kind that openSMILE takes (Eyben et al. 2010).
+
+    Arguments
+    ---------
+    frames : torch.Tensor
+        [batch, frames, size].
+    lengths : torch.Tensor
+        Relative, [batch].
+
+    Returns
+    -------
+    torch.Tensor
+        [batch, N_FUNCTIONALS * size]: mean, standard deviation, mean size and root mean square of the change from frame to
+        frame, and the percentiles 5, 25, 50, 75 and 95, interpolated linearly.
+
+    Example
+    -------
+    >>> pool_functionals(torch.tensor([[[1.0], [3.0], [9.0]]]), torch.tensor([2 / 3]))
+    tensor([[2.0000, 1.0000, 2.0000, 2.0000, 1.1000, 1.5000, 2.0000, 2.5000, 2.9000]])
+    """
+    size, dim = frames.shape[1:]
+    steps = absolute_lengths(lengths, size).unsqueeze(1)
+    changes = frames.diff(dim=1)
+    changing = (torch.arange(1, size, device=frames.device) < steps).unsqueeze(2)
+    changes = torch.where(changing, changes, 0.0)
+    count = (steps - 1).clamp(min=1)
+    mean_change = changes.abs().sum(1) / count
+    mean_square = changes.square().sum(1) / count
+    ordered = frames.masked_fill(~valid_mask(lengths, size).unsqueeze(2), torch.inf).sort(dim=1).values
+    place = (steps - 1) * torch.tensor(PERCENTILES, device=frames.device) / 100
+    below = place.floor().long().unsqueeze(2).expand(-1, -1, dim)
+    above = place.ceil().long().unsqueeze(2).expand(-1, -1, dim)
+    percentiles = torch.lerp(ordered.gather(1, below), ordered.gather(1, above), (place - place.floor()).unsqueeze(2))
+    roots = mean_square.clamp(min=1e-6).sqrt()
+    return torch.cat([pool_statistics(frames, lengths), mean_change, roots, percentiles.flatten(1)], dim=1)

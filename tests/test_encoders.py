@@ -30,6 +30,26 @@ def assert_alone_as_in_a_batch(encoder, rows):
             assert not many[i, steps:].any()
 
 
+# ---------------------------------------------------------------------- convolutions
+
+
+def test_the_features_ride_along_with_the_top_frames():
+    encoder = make("encoder/cnn", input_size=6, channels=[5, 4], kernel_sizes=[8, 3], strides=[4, 1], skip=True).eval()
+    rows = [torch.randn(steps, 6) for steps in (37, 17, 5, 1)]
+    assert_alone_as_in_a_batch(encoder, rows)
+    frames, _ = encoder(*padded(rows))[-1]
+    assert frames.shape == (4, 10, 4 + 6) and encoder.output_size == 10
+    assert torch.allclose(frames[1, 2, 4:], rows[1][8:12].mean(0), atol=1e-6)
+    assert torch.allclose(frames[1, 4, 4:], rows[1][16], atol=1e-6)  # the last stretch has one valid frame
+
+
+def test_dropout_does_not_touch_what_the_heads_see():
+    encoder = make("encoder/cnn", input_size=6, channels=[5], kernel_sizes=[3], strides=[1], dropout=0.9)
+    features = torch.randn(2, 30, 6)
+    (first, _), (second, _) = encoder(features, torch.ones(2))[-1], encoder(features, torch.ones(2))[-1]
+    assert torch.equal(first, second)
+
+
 # ---------------------------------------------------------------------- ECAPA-TDNN
 
 

@@ -1,5 +1,6 @@
 """Heads against independent implementations."""
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -7,7 +8,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from mtlaug_sb.attention import AttentionPooling
 from mtlaug_sb.heads.blstm_attention import BLSTMAttention
 from mtlaug_sb.heads.decoder import Decoder
-from mtlaug_sb.statistics_pooling import pool_statistics
+from mtlaug_sb.statistics_pooling import pool_functionals
 
 
 def test_two_one_way_lstms_are_the_packed_bidirectional_one():
@@ -40,12 +41,17 @@ def test_decoder_gives_as_many_frames_as_the_stride_says():
         assert Decoder(8, 20, stride=stride)(torch.rand(2, 9, 8), torch.ones(2))["features"].shape == (2, 9 * stride, 20)
 
 
-def test_statistics_are_numpys_over_the_utterances_own_frames():
-    head = BLSTMAttention(5, n_classes=3, hidden=7, statistics=True).eval()
-    frames, lengths = torch.randn(2, 6, 5), torch.tensor([1.0, 0.5])
-    alone = head(frames[1:, :3], torch.ones(1))["embedding"]
+def test_functionals_are_numpys_over_the_utterances_own_frames():
+    head = BLSTMAttention(5, n_classes=3, hidden=7, functionals=True).eval()
+    frames, lengths = torch.randn(2, 8, 5), torch.tensor([1.0, 0.5])
+    alone = head(frames[1:, :4], torch.ones(1))["embedding"]
     assert torch.allclose(head(frames, lengths)["embedding"][1], alone[0], atol=1e-5)
-    own = frames[1, :3].numpy()
-    expected = torch.tensor([*own.mean(0), *own.std(0)])
-    assert torch.allclose(pool_statistics(frames, lengths)[1], expected, atol=1e-5)
-    pool_statistics(torch.zeros(1, 4, 5, requires_grad=True), torch.ones(1)).sum().backward()
+    own = frames[1, :4].numpy()
+    changes = np.diff(own, axis=0)
+    expected = [own.mean(0), own.std(0), np.abs(changes).mean(0), np.sqrt((changes**2).mean(0))]
+    expected += [np.percentile(own, p, axis=0) for p in (5, 25, 50, 75, 95)]
+    assert np.allclose(pool_functionals(frames, lengths)[1], np.concatenate(expected), atol=1e-5)
+    assert pool_functionals(frames[:1, :1], torch.ones(1)).isfinite().all()  # one frame changes nowhere
+    still = torch.zeros(1, 4, 5, requires_grad=True)
+    pool_functionals(still, torch.ones(1)).sum().backward()
+    assert still.grad.isfinite().all()

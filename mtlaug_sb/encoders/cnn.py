@@ -1,5 +1,7 @@
 """1-D convolutions over time."""
 
+import math
+
 import torch
 from torch import nn
 
@@ -10,7 +12,7 @@ from mtlaug_sb.registry import register
 
 @register("encoder", "cnn")
 class CNN(nn.Module):
-    """A stack of 1-D convolutions over time, each with batch normalisation, ReLU and dropout.
+    """A stack of 1-D convolutions over time, each with batch normalisation and ReLU.
 
     Padding is zeroed after every layer and is left out of the batch statistics, so an utterance has the same frames
     alone and in any batch.
@@ -24,9 +26,12 @@ class CNN(nn.Module):
     kernel_sizes, strides : list of int
         In frames, one per layer. Kernels are odd, or one more than odd where the layer strides.
     dropout : float
-        After every layer.
+        Before every layer but the first. What a layer gives to the heads has nothing dropped: zeros here and there would change
+        the deviations and percentiles that a head takes of it, in training only.
     input_dropout : float
         Whole dimensions of the features (mel bands, say) left out in training, before the first layer.
+    skip : bool
+        The top frames end with the features themselves, each the mean over the frame's time.
 
     Example
     -------
@@ -36,7 +41,14 @@ class CNN(nn.Module):
     """
 
     def __init__(
-        self, input_size, channels=(96, 96, 96), kernel_sizes=(8, 5, 5), strides=(4, 1, 1), dropout=0.2, input_dropout=0.0
+        self,
+        input_size,
+        channels=(96, 96, 96),
+        kernel_sizes=(8, 5, 5),
+        strides=(4, 1, 1),
+        dropout=0.2,
+        input_dropout=0.0,
+        skip=False,
     ):
         super().__init__()
         layers = list(zip([input_size, *channels], channels, kernel_sizes, strides, strict=False))
@@ -46,20 +58,25 @@ class CNN(nn.Module):
         self.norms = nn.ModuleList(FrameBatchNorm(o) for _, o, _, _ in layers)
         self.dropout = nn.Dropout(dropout)
         self.input_dropout = nn.Dropout1d(input_dropout)
-        self.output_size = channels[-1]
+        self.skip = skip
+        self.stride = math.prod(strides)
+        self.output_size = channels[-1] + skip * input_size
 
     def forward(self, features, lengths):
         """Of every layer: frames [batch, ceil(frames / strides so far), channels], padding zero, and their lengths."""
-        layers = []
+        layers, inputs = [], (features, lengths)
         frames = self.input_dropout(features.transpose(1, 2)).transpose(1, 2)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             stride = convolution.stride[0]
             lengths = strided_lengths(lengths, frames.shape[1], stride)
-            convolved = _convolve(convolution, frames, -(-frames.shape[1] // stride))
-            valid = valid_mask(lengths, convolved.shape[1])
+            size = -(-frames.shape[1] // stride)
+            convolved = _convolve(convolution, self.dropout(frames) if layers else frames, size)
+            valid = valid_mask(lengths, size)
             frames = torch.zeros_like(convolved)
-            frames[valid] = self.dropout(norm(convolved[valid]).relu())
+            frames[valid] = norm(convolved[valid]).relu()
             layers.append((frames, lengths))
+        if self.skip:
+            layers[-1] = torch.cat([frames, _means(*inputs, self.stride)], dim=2), lengths
         return layers
 
 
@@ -69,3 +86,11 @@ def _convolve(convolution, frames, size):
     missing = (size - 1) * stride + kernel - left - frames.shape[1]
     x = nn.functional.pad(frames, (0, 0, left, max(missing, 0))).transpose(1, 2)
     return nn.functional.conv1d(x, convolution.weight, convolution.bias, stride)[..., :size].transpose(1, 2)
+
+
+def _means(frames, lengths, stretch):
+    """Means of stretches of so many frames, [batch, ceil(frames / stretch), dim], over what is valid; zero where nothing is."""
+    missing = -frames.shape[1] % stretch
+    valid = nn.functional.pad(valid_mask(lengths, frames.shape[1]), (0, missing)).unflatten(1, (-1, stretch))
+    frames = nn.functional.pad(frames, (0, 0, 0, missing)).unflatten(1, (-1, stretch))
+    return (frames * valid.unsqueeze(3)).sum(2) / valid.sum(2, keepdim=True).clamp(min=1)
