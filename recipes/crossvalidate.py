@@ -11,6 +11,8 @@ came out.
   --folds=N           N folds of neighbouring speakers instead of one per speaker
   --leave_out=LABEL   a fold per value of a label instead, such as session
   --folds_file=FILE   these folds instead: JSON or YAML, {name of the fold: [test speakers]}
+  --validate          for choosing settings: a cell's speakers validate, and those of the fold before, whom its choice will
+                      be tested on, are left out altogether
   --jobs=N            cells at a time (default: one per core)
   --backend=ray       on a Ray cluster (RAY_ADDRESS, or one that is started here) instead of local processes; all machines
                       must see the folders under the same names. Needs pip install -e ".[cluster]"
@@ -57,12 +59,14 @@ def main(arguments):
     check_worker_options(own)
     hparams = read_settings(hparams_file, overrides)
     name = pathlib.Path(hparams_file).stem
-    folder = own.output_folder or pathlib.Path(f"results/{name}/{hparams['corpus']}/crossvalidation")
+    kind = "validation" if own.validate else "crossvalidation"
+    folder = own.output_folder or pathlib.Path(f"results/{name}/{hparams['corpus']}/{kind}")
     read_audio = AudioReader(hparams["sample_rate"], hparams["cache_mb"])
     manifests = {corpus_key(*corpus): dict(read_corpus(*corpus, hparams, read_audio)) for corpus in corpora_of(hparams)}
     records = next(iter(manifests.values()))
     records = keep_classes(records, hparams["class_label"], hparams["classes"], hparams["corpus"])
     folds = make_folds(records, own.folds, own.leave_out, own.folds_file)
+    excluded = fold_before(folds) if own.validate else {}
     tested = {s for speakers in folds.values() for s in speakers}
     n_utterances = sum(r["speaker"] in tested for r in records.values())
     seeds = [hparams["seed"] + r for r in range(own.repeats)]
@@ -71,6 +75,8 @@ def main(arguments):
         path = fold_path(folder, seed, fold)
         repeats[seed].append(path)
         cell = {"seed": seed, "test_speaker": speakers, "output_folder": str(path), "tensorboard": False}
+        if own.validate:
+            cell["excluded_speakers"] = excluded[fold]
         cells[path] = {**overrides, **cell}
     run_grid(folder, hparams_file, run_opts, overrides, cells, manifests, read_audio, own)
     summary = write_summary(folder, name, hparams, repeats, n_utterances)
@@ -83,8 +89,17 @@ def grid_options(arguments):
     parser = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False)
     add_fold_options(parser)
     add_worker_options(parser)
+    parser.add_argument("--validate", action="store_true")
     parser.add_argument("--output_folder", type=pathlib.Path)
     return parse_own(parser, arguments)
+
+
+def fold_before(folds):
+    """{fold: the speakers of the fold before it, around the circle}."""
+    if len(folds) < 3:
+        raise ValueError(f"--validate needs three folds: one left out, one to validate, one to train; there are {len(folds)}")
+    groups = list(folds.values())
+    return dict(zip(folds, [groups[-1], *groups[:-1]], strict=True))
 
 
 def read_settings(hparams_file, overrides):

@@ -54,6 +54,21 @@ def test_folds_are_pooled_and_nobody_is_tested_twice(grid, tmp_path):
     assert summary["UAR"]["mean"] == pytest.approx(sum(uars) / 2)
 
 
+def test_validation_leaves_out_who_will_be_tested(grid, tmp_path):
+    summary = grid("--validate")
+    assert summary["utterances"] == 32  # everybody validates once
+    for fold in (tmp_path / "run" / "seed_0").iterdir():
+        tested, trained = (
+            {r["speaker"] for r in json.loads((fold / "save" / f"{split}.json").read_text()).values()}
+            for split in ("test", "train")
+        )
+        assert tested == {fold.name.removeprefix("fold_")}
+        before = {"s01": "s04", "s02": "s01", "s03": "s02", "s04": "s03"}[tested.pop()]
+        assert before not in trained
+    with pytest.raises(ValueError, match="needs three folds"):
+        grid("--validate", "--folds=2", f"--output_folder={tmp_path / 'other'}")
+
+
 def test_finished_cells_are_not_run_again_and_a_lost_one_is(grid, tmp_path):
     first = grid("--folds=2")
     cells = sorted((tmp_path / "run" / "seed_0").iterdir())

@@ -38,7 +38,8 @@ def test_the_features_ride_along_with_the_top_frames():
     rows = [torch.randn(steps, 6) for steps in (37, 17, 5, 1)]
     assert_alone_as_in_a_batch(encoder, rows)
     frames, _ = encoder(*padded(rows))[-1]
-    assert frames.shape == (4, 10, 4 + 6) and encoder.output_size == 10
+    assert frames.shape == (4, 10, 4 + 6)
+    assert encoder.output_size == 10
     assert torch.allclose(frames[1, 2, 4:], rows[1][8:12].mean(0), atol=1e-6)
     assert torch.allclose(frames[1, 4, 4:], rows[1][16], atol=1e-6)  # the last stretch has one valid frame
 

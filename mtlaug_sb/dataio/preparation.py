@@ -7,7 +7,7 @@ from mtlaug_sb.dataio.labelled_speakers import LEFT_OUT, draw_labelled_speakers
 from mtlaug_sb.dataio.manifest import build_manifest, read_manifest, write_manifest
 from mtlaug_sb.dataio.records import Records
 from mtlaug_sb.dataio.shared_data import corpora_of, corpus_key
-from mtlaug_sb.dataio.splits import check_splits, keep_classes, split_by_speaker
+from mtlaug_sb.dataio.splits import check_splits, find_speaker, keep_classes, split_by_speaker
 from mtlaug_sb.registry import find, make
 
 logger = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ def prepare(hparams, read_audio, manifests=None, shards=None):
     ---------
     hparams : dict
         ``corpus``, ``corpus_options``, ``data_folder``, ``class_label``, ``classes``, ``test_speaker``,
-        ``n_valid_speakers``, ``n_train_speakers``, ``left_out_speakers``, ``seed``, ``skip_bad_audio``,
+        ``excluded_speakers``, ``n_valid_speakers``, ``n_train_speakers``, ``left_out_speakers``, ``seed``, ``skip_bad_audio``,
         ``unlabelled_corpus``, ``unlabelled_options``, ``unlabelled_folder``, ``unlabelled_max_s``, ``save_folder``.
     read_audio : AudioReader
         Opens every file once.
@@ -46,6 +46,8 @@ def prepare(hparams, read_audio, manifests=None, shards=None):
         Records.of(manifests.get(corpus_key(*corpus)) or read_corpus(*corpus, hparams, read_audio))
         for corpus in corpora_of(hparams)
     )
+    excluded = {find_speaker(s, records.counts("speaker").keys() - {None}) for s in hparams["excluded_speakers"]}
+    records = records.where("speaker", lambda s: s not in excluded)
     without_label = records.where(label, lambda value: value is None)
     splits = split_by_speaker(
         keep_classes(records, label, names, hparams["corpus"]),

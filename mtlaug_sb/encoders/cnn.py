@@ -26,8 +26,8 @@ class CNN(nn.Module):
     kernel_sizes, strides : list of int
         In frames, one per layer. Kernels are odd, or one more than odd where the layer strides.
     dropout : float
-        Before every layer but the first. What a layer gives to the heads has nothing dropped: zeros here and there would change
-        the deviations and percentiles that a head takes of it, in training only.
+        Before every layer but the first. What a layer gives to the heads has nothing dropped: zeros here and there would
+        change the deviations and percentiles that a head takes of it, in training only.
     input_dropout : float
         Whole dimensions of the features (mel bands, say) left out in training, before the first layer.
     skip : bool
@@ -89,7 +89,7 @@ def _convolve(convolution, frames, size):
 
 
 def _means(frames, lengths, stretch):
-    """Means of stretches of so many frames, [batch, ceil(frames / stretch), dim], over what is valid; zero where nothing is."""
+    """Means of every ``stretch`` frames, [batch, ceil(frames / stretch), dim], over what is valid; zero where nothing is."""
     missing = -frames.shape[1] % stretch
     valid = nn.functional.pad(valid_mask(lengths, frames.shape[1]), (0, missing)).unflatten(1, (-1, stretch))
     frames = nn.functional.pad(frames, (0, 0, 0, missing)).unflatten(1, (-1, stretch))

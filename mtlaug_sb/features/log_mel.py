@@ -31,8 +31,8 @@ class LogMel(nn.Module):
     floor : float
         Added to the power before the logarithm; about the power of a 16-bit file's rounding noise.
     relative_floor : float
-        As much of the utterance's own mean power, over bands and frames, is added too. What is that far below the mean no longer
-        counts, so that noise which fills the valleys changes little.
+        This share of the utterance's own mean power, over bands and frames, is added too. What is that far below the mean no
+        longer counts, so that noise which fills the valleys changes little.
     level : bool
         False divides the power by that mean first: how loud an utterance was, or was recorded, is left out.
     deltas : int

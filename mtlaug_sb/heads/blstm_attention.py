@@ -29,8 +29,8 @@ class BLSTMAttention(nn.Module):
     input_dropout : float
         Before the LSTMs.
     functionals : bool
-        The dense layer also sees functionals of the frames over the utterance (see ``pool_functionals``), normalised over the
-        batch: attention alone says what the telling moments were like, and not how much the voice varied.
+        The dense layer also sees functionals of the frames over the utterance (see ``pool_functionals``), normalised over
+        the batch: attention alone says what the telling moments were like, and not how much the voice varied.
     functionals_dropout : float
         Of these.
 
@@ -41,7 +41,17 @@ class BLSTMAttention(nn.Module):
     {'logits': (2, 4), 'embedding': (2, 64), 'attention': (2, 9)}
     """
 
-    def __init__(self, input_size, n_classes, hidden=64, dense=64, dropout=0.3, input_dropout=0.0, functionals=False, functionals_dropout=0.5):
+    def __init__(
+        self,
+        input_size,
+        n_classes,
+        hidden=64,
+        dense=64,
+        dropout=0.3,
+        input_dropout=0.0,
+        functionals=False,
+        functionals_dropout=0.5,
+    ):
         super().__init__()
         # two one-way LSTMs, the backward one over each utterance reversed within its own length: exact for padded
         # batches, and about three times as fast on CPU as a packed sequence
