@@ -97,7 +97,9 @@ def grid_options(arguments):
 def fold_before(folds):
     """{fold: the speakers of the fold before it, around the circle}."""
     if len(folds) < 3:
-        raise ValueError(f"--validate needs three folds: one left out, one to validate, one to train; there are {len(folds)}")
+        raise ValueError(
+            f"--validate needs three folds: one left out, one to validate, one to train; there are {len(folds)}"
+        )
     groups = list(folds.values())
     return dict(zip(folds, [groups[-1], *groups[:-1]], strict=True))
 

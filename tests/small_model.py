@@ -17,12 +17,14 @@ from mtlaug_sb.normalization import GlobalNormalization
 from mtlaug_sb.voice import EMOTIONS, draw_voice, synthesise
 
 
-def write_small_model(folder, head="head/blstm_attention", temperature=1.7, **more):
+def write_small_model(folder, head="head/blstm_attention", temperature=1.7, functionals=False, own_scale=False, **more):
     """Write it; returns the folder."""
     torch.manual_seed(0)
-    features = make("features/log_mel", n_mels=20, n_fft=512)
-    encoder = make("encoder/cnn", input_size=20, channels=[16, 16], kernel_sizes=[8, 5], strides=[4, 1])
-    emotion = make(head, input_size=16, n_classes=4)
+    scale = {"relative_floor": 0.1, "level": False, "trim_db": 40} if own_scale else {}
+    features = make("features/log_mel", n_mels=20, n_fft=512, **scale)
+    skip = {"skip": True} if functionals else {}
+    encoder = make("encoder/cnn", input_size=20, channels=[16, 16], kernel_sizes=[8, 5], strides=[4, 1], **skip)
+    emotion = make(head, input_size=encoder.output_size, n_classes=4, **({"functionals": True} if functionals else {}))
     kind = make("head/attentive", input_size=16, n_classes=3, dense=8)
     normalization = GlobalNormalization(20)
     normalization.mean.fill_(-9.0)

@@ -116,9 +116,17 @@ def test_a_hostile_ckpt_is_refused_by_the_stock_route_too(exported, tmp_path):
 # ---------------------------------------------------------------------- ONNX
 
 
-@pytest.mark.parametrize("head", ["head/blstm_attention", "head/attentive"])
-def test_onnx_equals_ours_at_any_batch_and_length(tmp_path, head, voices):
-    description, network = read_model(write_small_model(tmp_path / "m", head))
+@pytest.mark.parametrize(
+    ("head", "more"),
+    [
+        ("head/blstm_attention", {}),
+        ("head/attentive", {}),
+        ("head/blstm_attention", {"functionals": True}),
+        ("head/blstm_attention", {"own_scale": True}),
+    ],
+)
+def test_onnx_equals_ours_at_any_batch_and_length(tmp_path, head, more, voices):
+    description, network = read_model(write_small_model(tmp_path / "m", head, **more))
     write_onnx(tmp_path / "m.onnx", description, network)
     ours, theirs = EmotionRecognizer(description, network), OnnxModel(tmp_path / "m.onnx")
     _check_onnx(ours, theirs, voices)

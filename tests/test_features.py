@@ -22,7 +22,10 @@ def test_log_mel_is_torchaudios(n_fft):
     assert torch.allclose(ours, expected, atol=1e-3)
 
 
-@pytest.mark.parametrize("options", [{}, {"relative_floor": 0.1}, {"relative_floor": 0.1, "level": False}])
+OWN_SCALE = {"relative_floor": 0.1, "level": False, "trim_db": 30}
+
+
+@pytest.mark.parametrize("options", [{}, {"relative_floor": 0.1}, {"trim_db": 30}, OWN_SCALE])
 def test_features_of_real_lengths_are_the_same_alone_and_in_a_batch(options):
     steps = torch.tensor([16000, 15999, 8123, 401])
     wavs = torch.nn.utils.rnn.pad_sequence([torch.randn(n) for n in steps], batch_first=True)
@@ -30,7 +33,8 @@ def test_features_of_real_lengths_are_the_same_alone_and_in_a_batch(options):
     together, lengths = log_mel(wavs, steps / 16000)
     for i, n in enumerate(steps):
         alone, _ = log_mel(wavs[i : i + 1, :n], torch.ones(1))
-        assert round(lengths[i].item() * together.shape[1]) == alone.shape[1] == 1 + n // 160
+        assert round(lengths[i].item() * together.shape[1]) == alone.shape[1]
+        assert alone.shape[1] == 1 + n // 160 or "trim_db" in options
         assert torch.allclose(together[i, : alone.shape[1]], alone[0], atol=1e-5)
         assert not together[i, alone.shape[1] :].any()
 
@@ -43,6 +47,19 @@ def test_floor_and_level_go_by_the_utterances_own_mean_power():
     assert torch.allclose(scaled(wavs, whole)[0].exp(), power / power.mean() + 0.2, rtol=1e-3)
     assert torch.allclose(scaled(wavs, whole)[0], scaled(10 * wavs, whole)[0], atol=1e-4)
     assert scaled(torch.zeros(1, 8000), whole)[0].isfinite().all()  # silence
+
+
+def test_silence_around_an_utterance_is_left_out_and_that_inside_is_kept():
+    sound = torch.cat([torch.randn(4000), torch.zeros(3000), torch.randn(4000)])
+    wav = torch.nn.functional.pad(sound, (5600, 8000)) + 1e-4 * torch.randn(24600)
+    features, _ = LogMel(trim_db=30)(wav.unsqueeze(0), torch.ones(1))
+    start, duration = LogMel(trim_db=30).heard(wav)
+    assert start == pytest.approx(5600, abs=200)
+    assert duration == pytest.approx(11000, abs=400)
+    assert features.shape[1] == duration // 160
+    whole, _ = LogMel()(wav.unsqueeze(0), torch.ones(1))
+    assert torch.equal(features[0], whole[0, start // 160 :][: features.shape[1]])
+    assert LogMel().heard(wav) == (0, 24600)
 
 
 def test_window_longer_than_transform():

@@ -136,6 +136,15 @@ def test_long_files_are_sent_to_timeline(folder, tmp_path):
         model.classify_file(tmp_path / "long.wav")
 
 
+def test_attention_begins_where_the_features_do(tmp_path):
+    model = EmotionRecognizer(*read_model(write_small_model(tmp_path / "m", own_scale=True)))
+    sound = 0.1 * torch.randn(16000)
+    starts, weights = model.attention(torch.cat([torch.zeros(8000), sound, torch.zeros(24000)]))
+    assert starts[0] == pytest.approx(0.5, abs=0.03)
+    assert starts[-1] == pytest.approx(1.5, abs=0.06)
+    assert weights.sum() == pytest.approx(1)
+
+
 def test_attention_over_time(model, voices):
     starts, weights = model.attention(voices[0])
     seconds = soundfile.info(voices[0]).duration

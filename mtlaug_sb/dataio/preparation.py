@@ -21,8 +21,9 @@ def prepare(hparams, read_audio, manifests=None, shards=None):
     ---------
     hparams : dict
         ``corpus``, ``corpus_options``, ``data_folder``, ``class_label``, ``classes``, ``test_speaker``,
-        ``excluded_speakers``, ``n_valid_speakers``, ``n_train_speakers``, ``left_out_speakers``, ``seed``, ``skip_bad_audio``,
-        ``unlabelled_corpus``, ``unlabelled_options``, ``unlabelled_folder``, ``unlabelled_max_s``, ``save_folder``.
+        ``excluded_speakers``, ``n_valid_speakers``, ``n_train_speakers``, ``left_out_speakers``, ``seed``,
+        ``skip_bad_audio``, ``unlabelled_corpus``, ``unlabelled_options``, ``unlabelled_folder``, ``unlabelled_max_s``,
+        ``save_folder``.
     read_audio : AudioReader
         Opens every file once.
     manifests : dict or None

@@ -75,8 +75,13 @@ class CNN(nn.Module):
             frames = torch.zeros_like(convolved)
             frames[valid] = norm(convolved[valid]).relu()
             layers.append((frames, lengths))
+        return self.with_skip(layers, *inputs)
+
+    def with_skip(self, layers, features, lengths):
+        """The layers, with the features beside the top frames where that is asked for."""
         if self.skip:
-            layers[-1] = torch.cat([frames, _means(*inputs, self.stride)], dim=2), lengths
+            frames, top_lengths = layers[-1]
+            layers = [*layers[:-1], (torch.cat([frames, _means(features, lengths, self.stride)], dim=2), top_lengths)]
         return layers
 
 
@@ -90,7 +95,9 @@ def _convolve(convolution, frames, size):
 
 def _means(frames, lengths, stretch):
     """Means of every ``stretch`` frames, [batch, ceil(frames / stretch), dim], over what is valid; zero where nothing is."""
-    missing = -frames.shape[1] % stretch
-    valid = nn.functional.pad(valid_mask(lengths, frames.shape[1]), (0, missing)).unflatten(1, (-1, stretch))
-    frames = nn.functional.pad(frames, (0, 0, 0, missing)).unflatten(1, (-1, stretch))
-    return (frames * valid.unsqueeze(3)).sum(2) / valid.sum(2, keepdim=True).clamp(min=1)
+    size = (frames.shape[1] + stretch - 1) // stretch
+    missing = size * stretch - frames.shape[1]
+    valid = nn.functional.pad(valid_mask(lengths, frames.shape[1]).to(frames.dtype), (0, missing))
+    valid = valid.view(-1, size, stretch, 1)
+    frames = nn.functional.pad(frames, (0, 0, 0, missing)).view(-1, size, stretch, frames.shape[2])
+    return (frames * valid).sum(2) / valid.sum(2).clamp(min=1)

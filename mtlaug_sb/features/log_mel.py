@@ -6,7 +6,9 @@ from torch import nn
 
 from mtlaug_sb.deltas import append_deltas
 from mtlaug_sb.masking import absolute_lengths, zero_padding
+from mtlaug_sb.own_scale import on_its_own_scale
 from mtlaug_sb.registry import register
+from mtlaug_sb.silence import speech_span, trim_silence
 
 
 @register("features", "log_mel")
@@ -35,6 +37,8 @@ class LogMel(nn.Module):
         longer counts, so that noise which fills the valleys changes little.
     level : bool
         False divides the power by that mean first: how loud an utterance was, or was recorded, is left out.
+    trim_db : float or None
+        The frames before the first and after the last that is less than this below the loudest frame are left out.
     deltas : int
         Orders of deltas behind the bands: 1 doubles the dimensions, 2 (deltas of the deltas) makes them three times as many.
         Effects on features that take every dimension for the logarithm of a power, such as mixup's, do not fit them.
@@ -58,6 +62,7 @@ class LogMel(nn.Module):
         floor=1e-8,
         relative_floor=0.0,
         level=True,
+        trim_db=None,
         deltas=0,
     ):
         super().__init__()
@@ -67,6 +72,7 @@ class LogMel(nn.Module):
         self.hop = round(sample_rate * hop_ms / 1000)
         self.n_fft = n_fft
         self.floor, self.relative_floor, self.level = floor, relative_floor, level
+        self.trim_db = trim_db
         if n_fft < self.window:
             raise ValueError(f"n_fft {n_fft} is shorter than the window of {self.window} samples")
         bands = torchaudio.functional.melscale_fbanks(
@@ -77,16 +83,28 @@ class LogMel(nn.Module):
         self.register_buffer("bands", bands.repeat_interleave(2, dim=0), persistent=False)
 
     def forward(self, wavs, lengths):
-        """Features [batch, 1 + time // hop, (1 + deltas) * n_mels] and their relative lengths; padding is zero."""
+        """Features [batch, 1 + time // hop, (1 + deltas) * n_mels] and their relative lengths; padding is zero.
+
+        With ``trim_db`` there are fewer frames.
+        """
+        return self.scaled_log(*self._spectra(wavs, lengths))
+
+    def heard(self, wav):
+        """Where the features of one utterance [time] begin, and how long they last, in samples."""
+        power, lengths = self._spectra(wav.unsqueeze(0), torch.ones(1, device=wav.device))
+        if self.trim_db is None:
+            return 0, len(wav)
+        first, steps = speech_span(power, lengths, self.trim_db)
+        return int(first) * self.hop, min(int(steps) * self.hop, len(wav) - int(first) * self.hop)
+
+    def _spectra(self, wavs, lengths):
+        """Mel power [batch, frames, n_mels] and relative lengths."""
         samples = absolute_lengths(lengths, wavs.shape[1])
         left = self.window // 2
         padded = nn.functional.pad(zero_padding(wavs, lengths), (left, self.window - left))
         # row by row: the spectra of a whole batch do not fit into a processor's cache
         power = torch.stack([self._power(wav) for wav in padded]) if wavs.device.type == "cpu" else self._power(padded)
-        lengths = (1 + samples // self.hop) / power.shape[-2]
-        if self.relative_floor or not self.level:
-            power = self._relative(power, lengths)
-        return append_deltas((power + self.floor).log(), lengths, self.deltas), lengths
+        return power, (1 + samples // self.hop) / power.shape[-2]
 
     def _power(self, padded):
         """Mel power [..., frames, n_mels] of wavs [..., time] with half a window of zeros at both ends."""
@@ -94,9 +112,10 @@ class LogMel(nn.Module):
         spectrum = torch.view_as_real(torch.fft.rfft(frames, self.n_fft)).flatten(-2)
         return spectrum.square() @ self.bands
 
-    def _relative(self, power, lengths):
-        """Power [batch, frames, n_mels] on the utterance's own scale."""
-        inside = zero_padding(power, lengths)
-        mean = inside.sum((1, 2), keepdim=True) / (absolute_lengths(lengths, power.shape[1]) * power.shape[2]).view(-1, 1, 1)
-        power = power + self.relative_floor * mean
-        return power if self.level else power / (mean + self.floor)
+    def scaled_log(self, power, lengths):
+        """Features and lengths of the power spectrum: trimmed, on its scale, its logarithm, with deltas."""
+        if self.trim_db is not None:
+            power, lengths = trim_silence(power, lengths, self.trim_db)
+        if self.relative_floor or not self.level:
+            power = on_its_own_scale(power, lengths, self.relative_floor, self.level, self.floor)
+        return append_deltas((power + self.floor).log(), lengths, self.deltas), lengths

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from mtlaug_sb.deltas import append_deltas
 from mtlaug_sb.encoders.cnn import CNN
 from mtlaug_sb.features.log_mel import LogMel
 from mtlaug_sb.inference.description import ModelError
@@ -99,7 +98,7 @@ class TracedLogMel(nn.Module):
 
     def __init__(self, features):
         super().__init__()
-        self.window, self.hop, self.floor, self.deltas = features.window, features.hop, features.floor, features.deltas
+        self.window, self.hop, self.scaled_log = features.window, features.hop, features.scaled_log
         bands = features.bands[::2].double()  # a row per bin: LogMel has two, for real and imaginary parts
         bins = (bands.sum(1) > 0).nonzero().squeeze(1)
         angles = 2 * math.pi * bins.double().unsqueeze(1) * torch.arange(self.window, dtype=torch.float64) / features.n_fft
@@ -114,8 +113,7 @@ class TracedLogMel(nn.Module):
         padded = nn.functional.pad(zero_padding(wavs, lengths), (left, self.window - left)).unsqueeze(1)
         spectrum = nn.functional.conv1d(padded, self.waves, stride=self.hop)
         power = nn.functional.conv1d(spectrum.square(), self.bands).transpose(1, 2)
-        lengths = (1 + samples // self.hop).double() / power.shape[1]
-        return append_deltas((power + self.floor).log(), lengths, self.deltas), lengths
+        return self.scaled_log(power, (1 + samples // self.hop).double() / power.shape[1])
 
 
 class TracedCNN(nn.Module):
@@ -123,11 +121,11 @@ class TracedCNN(nn.Module):
 
     def __init__(self, encoder):
         super().__init__()
-        self.convolutions, self.norms = encoder.convolutions, encoder.norms
+        self.convolutions, self.norms, self.with_skip = encoder.convolutions, encoder.norms, encoder.with_skip
 
     def forward(self, features, lengths):
         """As CNN."""
-        layers, frames = [], features
+        layers, frames, given = [], features, lengths
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             (kernel,), (stride,), (left,) = convolution.kernel_size, convolution.stride, convolution.padding
             size = (frames.shape[1] + stride - 1) // stride
@@ -142,7 +140,7 @@ class TracedCNN(nn.Module):
             )
             frames = torch.where(valid_mask(lengths, size).unsqueeze(2), normed.relu().transpose(1, 2), 0.0)
             layers.append((frames, lengths))
-        return layers
+        return self.with_skip(layers, features, given)
 
 
 def _compare(data, model_class, description, network):

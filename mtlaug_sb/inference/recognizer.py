@@ -203,7 +203,7 @@ class EmotionRecognizer(nn.Module):
         Arguments
         ---------
         wav : str or torch.Tensor
-            File, or samples [time] at the model's rate. Frames are spread evenly over it.
+            File, or samples [time] at the model's rate. Frames are spread evenly over what is heard of it.
 
         Raises
         ------
@@ -216,7 +216,9 @@ class EmotionRecognizer(nn.Module):
         if "attention" not in predictions:
             raise ValueError(f"the head of task '{self.main_task}' has no attention")
         weights = predictions["attention"][0].cpu()
-        return torch.arange(len(weights)) * (wavs.shape[1] / self.sample_rate / len(weights)), weights
+        heard = getattr(self.network.features, "heard", None)
+        start, duration = heard(wavs[0]) if heard else (0, wavs.shape[1])
+        return (start + torch.arange(len(weights)) * (duration / len(weights))) / self.sample_rate, weights
 
     def timeline(self, path, window_s=None, hop_s=None, unsure_below=None, progress=False):
         """A generator of ``Segment``, one per hop, over a recording of any length, in constant memory.
