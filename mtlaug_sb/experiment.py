@@ -4,6 +4,10 @@ import io
 import pathlib
 
 import ruamel.yaml
+from hyperpyyaml import resolve_references
+
+_texts = {}  # path -> ({file that was read: its content}, text): a run asks several times, and parsing is slow
+_resolved = {}  # the same of (text, overrides) -> text
 
 
 def read_experiment(path):
@@ -25,26 +29,42 @@ def read_experiment(path):
     ValueError
         If a file is no mapping, or is its own base.
     """
-    text = io.StringIO()
-    yaml = ruamel.yaml.YAML()
-    yaml.width = 4096  # no folding: a long line stays a line
-    yaml.dump(_read(pathlib.Path(path), ()), text)
-    return text.getvalue()
+    path = pathlib.Path(path)
+    contents, text = _texts.get(path.resolve(), ({}, None))
+    if text is None or any(not file.is_file() or file.read_bytes() != content for file, content in contents.items()):
+        contents, written = {}, io.StringIO()
+        yaml = ruamel.yaml.YAML()
+        yaml.width = 4096  # no folding: a long line stays a line
+        yaml.dump(_read(path, (), contents), written)
+        text = written.getvalue()
+        _texts[path.resolve()] = contents, text
+    return text
 
 
-def _read(path, readers):
+def resolve_experiment(path, overrides):
+    """The text of ``read_experiment`` with overrides, {key: value, as nested as the YAML}, and references put in."""
+    text = read_experiment(path)
+    key = text, repr(overrides)
+    if key not in _resolved:
+        _resolved.clear()  # one is enough: a run's own
+        _resolved[key] = resolve_references(text, overrides).getvalue()
+    return _resolved[key]
+
+
+def _read(path, readers, contents):
     if not path.is_file():
         named = f", the base of '{readers[-1]}'" if readers else ""
         raise FileNotFoundError(f"no YAML file '{path}'{named}")
     if path.resolve() in readers:
         raise ValueError(f"'{path}' is its own base, by way of {' and '.join(r.name for r in readers)}")
-    own = ruamel.yaml.YAML().load(path)
+    contents[path.resolve()] = path.read_bytes()
+    own = ruamel.yaml.YAML().load(contents[path.resolve()])
     if not isinstance(own, dict):
         raise ValueError(f"'{path}' is no experiment: it must be a mapping of keys to values")
     base = own.pop("base", None)
     if base is None:
         return own
-    tree = _read(path.parent / str(base), (*readers, path.resolve()))
+    tree = _read(path.parent / str(base), (*readers, path.resolve()), contents)
     place = max((i for i, key in enumerate(tree, start=1) if str(key).startswith("__")), default=0)
     for key, value in own.items():
         if key in tree:

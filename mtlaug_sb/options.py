@@ -6,10 +6,9 @@ import inspect
 import pydoc
 
 import ruamel.yaml
-from hyperpyyaml import resolve_references
 from speechbrain.utils.run_opts import HELP_TEXTS, RunOptions
 
-from mtlaug_sb.experiment import read_experiment
+from mtlaug_sb.experiment import read_experiment, resolve_experiment
 from mtlaug_sb.plugin_files import load_plugins
 from mtlaug_sb.registry import find
 
@@ -78,7 +77,7 @@ def read_arguments(arguments):
             raise ValueError(f"--{key} needs a value: --{key}=...")
         else:
             _set(overrides, hparams, key, _parse(key, value))
-    check_settings(ruamel.yaml.YAML().load(resolve_references(read_experiment(hparams_file), overrides)))
+    check_settings(ruamel.yaml.YAML().load(resolve_experiment(hparams_file, overrides)))
     try:
         _, run_opts, _ = RunOptions.from_command_line_args([hparams_file, *run_options])
     except SystemExit:

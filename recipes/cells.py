@@ -12,13 +12,12 @@ import traceback
 import joblib
 import torch
 import train
-from hyperpyyaml import resolve_references
 from tqdm import tqdm
 
 from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.dataio.run_folder import is_finished
 from mtlaug_sb.dataio.shared_data import INDEX, SharedData, write_shared
-from mtlaug_sb.experiment import read_experiment
+from mtlaug_sb.experiment import resolve_experiment
 from mtlaug_sb.feature_cache import FeatureCache
 
 WORKER_DIED = joblib.externals.loky.process_executor.TerminatedWorkerError
@@ -120,7 +119,7 @@ def ray_workers(jobs=None, cpus=1, gpus=0.0):
 
 def share(folder, hparams_file, overrides, manifests, read_audio, megabytes, workers):
     """Write what all cells need into the folder, unless it is there; returns where."""
-    settings = resolve_references(read_experiment(hparams_file), overrides).getvalue()
+    settings = resolve_experiment(hparams_file, overrides)
     # what features depend on; a thread more or less may change their last bits
     made_by = json.dumps([settings, manifests, workers["threads"], torch.__version__])
     shared = folder / hashlib.sha1(made_by.encode()).hexdigest()[:16]

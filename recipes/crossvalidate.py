@@ -32,7 +32,6 @@ import sys
 import urllib.parse
 
 from cells import CACHE, add_worker_options, check_worker_options, run_grid
-from hyperpyyaml import resolve_references
 from ruamel.yaml import YAML
 
 from mtlaug_sb.atomic import write_atomically
@@ -43,7 +42,7 @@ from mtlaug_sb.dataio.shared_data import corpora_of, corpus_key
 from mtlaug_sb.dataio.splits import keep_classes
 from mtlaug_sb.evaluation.plots import plot_confusion
 from mtlaug_sb.evaluation.summary import pool_predictions, summarise
-from mtlaug_sb.experiment import read_experiment
+from mtlaug_sb.experiment import resolve_experiment
 from mtlaug_sb.options import parse_own, read_arguments
 
 
@@ -106,7 +105,7 @@ def fold_before(folds):
 
 def read_settings(hparams_file, overrides):
     """The YAML's values, nothing made of them."""
-    hparams = YAML(typ="rt").load(resolve_references(read_experiment(hparams_file), overrides))
+    hparams = YAML(typ="rt").load(resolve_experiment(hparams_file, overrides))
     hparams["classes"] = [str(name) for name in hparams["classes"]]
     return hparams
 

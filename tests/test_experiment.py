@@ -55,6 +55,13 @@ def test_new_keys_come_before_their_users_and_after_the_seed(merged):
     assert list(merged("plugins: x\nmore: y")) == ["seed", "__set_seed", "plugins", "more", "size", "head", "tasks", "list"]
 
 
+def test_a_file_that_changed_is_read_anew(merged, tmp_path):
+    assert merged("size: 5")["size"] == 5
+    assert merged("size: 6")["size"] == 6
+    (tmp_path / "base.yaml").write_text("list: [7]\n")
+    assert ruamel.yaml.YAML().load(read_experiment(tmp_path / "own.yaml")) == {"list": [7], "size": 6}
+
+
 def test_a_base_of_a_base(tmp_path):
     (tmp_path / "a.yaml").write_text("x: 1\ny: 1\nz: 1\n")
     (tmp_path / "more").mkdir()

@@ -4,10 +4,9 @@ import pathlib
 import shutil
 
 import ruamel.yaml
-from hyperpyyaml import resolve_references
 
 from mtlaug_sb.atomic import PART, write_atomically
-from mtlaug_sb.experiment import read_experiment
+from mtlaug_sb.experiment import resolve_experiment
 
 FINISHED = "results.json"
 SETTINGS = "hyperparams.yaml"
@@ -89,7 +88,7 @@ def is_finished(hparams_file, overrides):
 
 def _resolve(hparams_file, overrides):
     """The YAML with overrides and references put in: its plain values, and its text."""
-    resolved = resolve_references(read_experiment(hparams_file), overrides).getvalue()
+    resolved = resolve_experiment(hparams_file, overrides)
     return ruamel.yaml.YAML().load(resolved), resolved
 
 
