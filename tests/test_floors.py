@@ -31,6 +31,8 @@ FLOORS = {
         "interfaces",
         "attention",
         "deltas",
+        "own_scale",
+        "silence",
         "statistics_pooling",
         "frame_batch_norm",
         "normalization",

@@ -253,7 +253,7 @@ targets:
 tasks:
     unseen: !new:mtlaug_sb.task.Task
         target: gender
-        head: !apply:mtlaug_sb.make {{plugin: head/unseen_head, input_size: !ref <frame_size>, n_outputs: 2}}
+        head: !apply:mtlaug_sb.make {{plugin: head/unseen_head, input_size: !ref <top_size>, n_outputs: 2}}
         losses:
             squared: !apply:mtlaug_sb.make {{plugin: loss/unseen_loss}}
 """

@@ -81,7 +81,8 @@ class CNN(nn.Module):
         """The layers, with the features beside the top frames where that is asked for."""
         if self.skip:
             frames, top_lengths = layers[-1]
-            layers = [*layers[:-1], (torch.cat([frames, _means(features, lengths, self.stride)], dim=2), top_lengths)]
+            means = _means(features, lengths, self.stride).to(frames.dtype)
+            layers = [*layers[:-1], (torch.cat([frames, means], dim=2), top_lengths)]
         return layers
 
 

@@ -75,7 +75,7 @@ class BLSTMAttention(nn.Module):
         pooled, attention = self.pooling(states, lengths)
         pooled = self.dropout(pooled)
         if self.norm is not None:
-            functionals = self.functionals_dropout(self.norm(pool_functionals(frames, lengths)))
+            functionals = self.functionals_dropout(self.norm(pool_functionals(frames.float(), lengths)))
             pooled = torch.cat([pooled, functionals], dim=1)
         embedding = self.dense(pooled)
         return {
