@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import speechbrain as sb
 import torch
+from speechbrain.utils.distributed import ddp_broadcast
 from speechbrain.utils.repro import SaveableGenerator
 
 from mtlaug_sb.feature_cache import FeatureCache
@@ -275,7 +276,7 @@ class MultiTaskBrain(sb.Brain):
         self.history.seconds += time.perf_counter() - self.epoch_started
         self.history.add(row)
         last = epoch == self.hparams.number_of_epochs or self._optimizer_step_limit_exceeded
-        recent = time.perf_counter() - self.saved < SECONDS_BETWEEN_CHECKPOINTS
+        recent = ddp_broadcast(time.perf_counter() - self.saved < SECONDS_BETWEEN_CHECKPOINTS)  # one clock for all
         if self.checkpointer is None or (recent and not valid_figures and not last):
             return
         self.saved = time.perf_counter()

@@ -37,7 +37,8 @@ class WholeCheckpointer(Checkpointer):
 
     def delete_checkpoints(self, **which):
         """As SpeechBrain's; what a kill left half there goes, too."""
-        self._listed = self.list_checkpoints()
+        # the main process's list for all: another may look before the main one has finished what it saved
+        self._listed = main_process_only(self.list_checkpoints)()
         try:
             super().delete_checkpoints(**which)
         finally:
