@@ -47,8 +47,10 @@ def prepare(hparams, read_audio, manifests=None, shards=None):
         Records.of(manifests.get(corpus_key(*corpus)) or read_corpus(*corpus, hparams, read_audio))
         for corpus in corpora_of(hparams)
     )
-    excluded = {find_speaker(s, records.counts("speaker").keys() - {None}) for s in hparams["excluded_speakers"]}
-    records = records.where("speaker", lambda s: s not in excluded)
+    if hparams["excluded_speakers"]:
+        speakers = records.counts("speaker").keys() - {None}
+        excluded = {find_speaker(s, speakers) for s in hparams["excluded_speakers"]}
+        records = records.where("speaker", lambda s: s not in excluded)
     without_label = records.where(label, lambda value: value is None)
     splits = split_by_speaker(
         keep_classes(records, label, names, hparams["corpus"]),

@@ -91,9 +91,9 @@ class LogMel(nn.Module):
 
     def heard(self, wav):
         """Where the features of one utterance [time] begin, and how long they last, in samples."""
-        power, lengths = self._spectra(wav.unsqueeze(0), torch.ones(1, device=wav.device))
         if self.trim_db is None:
             return 0, len(wav)
+        power, lengths = self._spectra(wav.unsqueeze(0), torch.ones(1, device=wav.device))
         first, steps = speech_span(power, lengths, self.trim_db)
         return int(first) * self.hop, min(int(steps) * self.hop, len(wav) - int(first) * self.hop)
 
