@@ -1,6 +1,5 @@
 """What an utterance's own frames were like over its time, in a fixed number of dimensions."""
 
-import numpy as np
 import torch
 
 from mtlaug_sb.masking import absolute_lengths, valid_mask
@@ -67,19 +66,10 @@ def pool_functionals(frames, lengths):
     count = (steps - 1).clamp(min=1)
     mean_change = changes.abs().sum(1) / count
     mean_square = changes.square().sum(1) / count
-    order = _order(frames.detach().masked_fill(~valid_mask(lengths, size).unsqueeze(2), torch.inf))
+    ordered = frames.masked_fill(~valid_mask(lengths, size).unsqueeze(2), torch.inf).sort(dim=1).values
     place = (steps - 1) * torch.tensor(PERCENTILES, device=frames.device) / 100
     below = place.floor().long().unsqueeze(2).expand(-1, -1, dim)
     above = place.ceil().long().unsqueeze(2).expand(-1, -1, dim)
-    below, above = (frames.gather(1, order.gather(1, rank)) for rank in (below, above))
-    percentiles = torch.lerp(below, above, (place - place.floor()).unsqueeze(2))
+    percentiles = torch.lerp(ordered.gather(1, below), ordered.gather(1, above), (place - place.floor()).unsqueeze(2))
     roots = mean_square.clamp(min=1e-6).sqrt()
     return torch.cat([pool_statistics(frames, lengths), mean_change, roots, percentiles.flatten(1)], dim=1)
-
-
-def _order(frames):
-    """The indices, [batch, frames, size], that sort each dimension of every row over time."""
-    if frames.device.type != "cpu" or torch.jit.is_tracing():
-        return frames.sort(dim=1).indices
-    # NumPy sorts many short rows some four times as fast as torch
-    return torch.from_numpy(np.argsort(frames.float().transpose(1, 2).contiguous().numpy(), axis=2)).transpose(1, 2)
