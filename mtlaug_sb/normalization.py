@@ -16,6 +16,7 @@ class GlobalNormalization(nn.Module):
     -------
     >>> norm = GlobalNormalization(2)
     >>> norm.fit([(torch.tensor([[[1.0, 5.0], [3.0, 9.0]]]), torch.ones(1))])
+    2
     >>> norm(torch.tensor([[[3.0, 7.0]]]), torch.ones(1))
     tensor([[[1., 0.]]])
     """
@@ -26,15 +27,21 @@ class GlobalNormalization(nn.Module):
         self.register_buffer("std", torch.ones(size))
 
     def fit(self, batches):
-        """Take the statistics of (features [batch, frames, size], lengths [batch]) pairs, over valid frames."""
+        """Take the statistics of (features [batch, frames, size], lengths [batch]) pairs, over valid frames.
+
+        Returns how many frames those were; without any, nothing changes.
+        """
         count, total, squares = 0, 0.0, 0.0
         for features, lengths in batches:
             valid = features[valid_mask(lengths, features.shape[1])].double()
             count, total, squares = count + len(valid), total + valid.sum(0), squares + valid.square().sum(0)
+        if not count:
+            return 0
         mean = total / count
         std = (squares / count - mean.square()).clamp(min=1e-8).sqrt()
         self.mean.copy_(mean)
         self.std.copy_(std)
+        return count
 
     def forward(self, features, lengths):
         """Normalised features [batch, frames, size]; padding is zero."""

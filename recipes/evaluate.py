@@ -18,7 +18,8 @@ on the recording alone. What is on disk is not computed again, so a killed call 
   --transfer_from=RESULT  the attacks are made on that result's cells and tried on these
   --corpus=CORPORA      test on this corpus, as a whole, instead: {NAME: FOLDER}, or {NAME: {corpus: READER, folder: FOLDER,
                         map: {emotion: {calm: neutral}}}}; refused where the system was trained on one of its speakers
-  --target_statistics   features are normalised by the mean and deviation of the test utterances, unlabelled: adaptation
+  --target_statistics   features and the network's batch normalisations take mean and deviation of the test utterances,
+                        unlabelled, in place of the training data's: adaptation (AdaBN)
   --seeds=LIST          these repeats only
   --seed=N              of noise, babble and rooms (default 0)
   --output_folder=DIR   default: RESULT/robustness, with the corpus' name and target_statistics where asked for

@@ -12,6 +12,7 @@ from mtlaug_sb.dataio.manifest import read_manifest
 from mtlaug_sb.inference import EmotionRecognizer
 from mtlaug_sb.inference.network import embedding_of
 from mtlaug_sb.robustness.batches import padded_batches
+from mtlaug_sb.robustness.target_statistics import take_statistics
 
 
 class TrainedNetwork:
@@ -50,13 +51,12 @@ class TrainedNetwork:
         head = self.network.heads[self.model.main_task]
         return self._answers(wavs, lambda predictions: embedding_of(predictions, head))
 
-    @torch.inference_mode()
     def use_statistics_of(self, wavs):
-        """Normalise features by the mean and deviation of these utterances in place of the training data's."""
-        batches = padded_batches(wavs, self.batch_size)
-        self.network.normalization.fit(
-            self.network.extract(padded.to(self.device), lengths.to(self.device)) for _, padded, lengths in batches
-        )
+        """Normalise, also in the batch normalisations, by the statistics of these utterances: see take_statistics."""
+        batches = [
+            (padded.to(self.device), lengths.to(self.device)) for _, padded, lengths in padded_batches(wavs, self.batch_size)
+        ]
+        take_statistics(self.network, batches, self.model.main_task)
 
     @torch.inference_mode()
     def _answers(self, wavs, read):

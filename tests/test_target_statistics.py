@@ -1,0 +1,44 @@
+"""A network on the statistics of what it is tested with."""
+
+import torch
+from small_model import write_small_model
+
+from mtlaug_sb.frame_batch_norm import FrameBatchNorm
+from mtlaug_sb.robustness.systems import TrainedNetwork
+
+
+def adapted(folder, batch_size):
+    system = TrainedNetwork(folder, batch_size=batch_size)
+    system.use_statistics_of(utterances())
+    return system
+
+
+def utterances():
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(n, generator=generator) * 0.1 for n in (16000, 9000, 12345, 7000, 20000)]
+
+
+def test_every_normalisation_gives_the_target_mean_0_and_variance_1(tmp_path):
+    folder = write_small_model(tmp_path / "model", functionals=True)
+    before = {k: v.clone() for k, v in TrainedNetwork(folder).network.state_dict().items()}
+    system = adapted(folder, batch_size=2)
+    norms = [m for m in system.network.modules() if isinstance(m, FrameBatchNorm)]
+    assert len(norms) == 3  # two convolutions and the head's functionals
+    outputs = [[] for _ in norms]
+    for norm, kept in zip(norms, outputs, strict=True):
+        norm.register_forward_hook(lambda m, _, out, kept=kept: kept.append((out - m.bias) / m.weight))
+    system.probabilities(utterances())
+    for norm, kept in zip(norms, outputs, strict=True):
+        rows = torch.cat(kept)
+        lively = norm.running_var > 1e-3  # beside that, the epsilon of the norm shows
+        assert lively.any()
+        assert torch.allclose(rows.mean(0), torch.zeros(rows.shape[1]), atol=2e-3)
+        assert torch.allclose(rows.var(0, correction=0)[lively], torch.ones(int(lively.sum())), atol=2e-2)
+    changed = {k for k, v in system.network.state_dict().items() if not torch.equal(v, before[k])}
+    assert {k.rsplit(".", 1)[1] for k in changed} == {"mean", "std", "running_mean", "running_var"}
+
+
+def test_the_batches_do_not_matter(tmp_path):
+    folder = write_small_model(tmp_path / "model", functionals=True)
+    one, all_at_once = (adapted(folder, size).probabilities(utterances()) for size in (1, 5))
+    assert torch.allclose(one, all_at_once, atol=1e-4)
