@@ -85,7 +85,9 @@ def run_grid(folder, hparams_file, run_opts, overrides, cells, manifests, read_a
 def local_workers(jobs=None):
     """Processes on this machine: joblib's settings, threads of a cell, and who must live for them to live."""
     jobs = jobs or os.cpu_count()
-    return {"backend": {"backend": "loky", "n_jobs": jobs}, "threads": max(1, os.cpu_count() // jobs), "parent": os.getpid()}
+    stated = os.environ.get("OMP_NUM_THREADS", "")
+    threads = max(1, int(stated)) if stated.isdigit() else max(1, os.cpu_count() // jobs)
+    return {"backend": {"backend": "loky", "n_jobs": jobs}, "threads": threads, "parent": os.getpid()}
 
 
 def ray_workers(jobs=None, cpus=1, gpus=0.0):

@@ -14,10 +14,11 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 
 @pytest.fixture
-def grid(arguments, tmp_path):
-    """Run recipes/crossvalidate.py in this process."""
+def grid(arguments, tmp_path, monkeypatch):
+    """Run recipes/crossvalidate.py in this process, on one thread."""
     import crossvalidate
 
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     before = os.getcwd()
     os.chdir(ROOT)
     given = [a for a in arguments("hparams/stl.yaml", "--number_of_epochs=1") if a != "--noprogressbar"]
@@ -198,6 +199,16 @@ def test_what_a_cluster_must_have(grid):
         grid("--cell_gpus=0.5")
     with pytest.raises(ValueError, match="--backend"):
         grid("--backend=dask")
+
+
+def test_cells_share_the_cores_unless_their_threads_are_stated(monkeypatch):
+    import cells
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert [cells.local_workers(jobs)["threads"] for jobs in (None, 1, 3, 9)] == [1, 8, 2, 1]
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert cells.local_workers(1)["threads"] == 2
 
 
 def test_leave_out_and_given_folds(grid, tmp_path):
