@@ -22,7 +22,7 @@ def write_small_model(folder, head="head/blstm_attention", temperature=1.7, func
     torch.manual_seed(0)
     scale = {"relative_floor": 0.1, "level": False, "trim_db": 40} if own_scale else {}
     features = make("features/log_mel", n_mels=20, n_fft=512, **scale)
-    skip = {"skip": True} if functionals else {}
+    skip = {"skip": True, "skip_cepstra": 6} if functionals else {}
     encoder = make("encoder/cnn", input_size=20, channels=[16, 16], kernel_sizes=[8, 5], strides=[4, 1], **skip)
     emotion = make(head, input_size=encoder.output_size, n_classes=4, **({"functionals": True} if functionals else {}))
     kind = make("head/attentive", input_size=16, n_classes=3, dense=8)

@@ -4,7 +4,9 @@ import json
 import socket
 import sys
 
+import numpy as np
 import pytest
+import scipy.fft
 import torch
 from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN, Conv1d
 
@@ -42,6 +44,17 @@ def test_the_features_ride_along_with_the_top_frames():
     assert encoder.output_size == 10
     assert torch.allclose(frames[1, 2, 4:], rows[1][8:12].mean(0), atol=1e-6)
     assert torch.allclose(frames[1, 4, 4:], rows[1][16], atol=1e-6)  # the last stretch has one valid frame
+
+
+def test_cepstra_ride_along_too():
+    sizes = {"input_size": 6, "channels": [5, 4], "kernel_sizes": [8, 3], "strides": [4, 1], "skip": True}
+    encoder = make("encoder/cnn", skip_cepstra=3, **sizes).eval()
+    rows = [torch.randn(steps, 6) for steps in (37, 17, 1)]
+    assert_alone_as_in_a_batch(encoder, rows)
+    frames = encoder(*padded(rows))[-1][0].detach()
+    assert frames.shape[2] == encoder.output_size == 4 + 6 + 3
+    expected = scipy.fft.dct(frames[0, :, 4:10].numpy(), norm="ortho")[:, :3]
+    assert np.allclose(frames[0, :, 10:].numpy(), expected, atol=1e-5)
 
 
 def test_dropout_does_not_touch_what_the_heads_see():

@@ -55,3 +55,14 @@ def test_functionals_are_numpys_over_the_utterances_own_frames():
     still = torch.zeros(1, 4, 5, requires_grad=True)
     pool_functionals(still, torch.ones(1)).sum().backward()
     assert still.grad.isfinite().all()
+
+
+def test_a_functional_that_hardly_varied_in_training_does_not_count_many_times_over():
+    torch.manual_seed(0)
+    head = BLSTMAttention(5, n_classes=3, functionals=True, functionals_floor=0.05)
+    for _ in range(100):  # nothing but stillness in training
+        head(torch.zeros(4, 6, 5), torch.ones(4))
+    seen = []
+    head.functionals_dropout.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    head.eval()(0.1 * torch.randn(4, 6, 5), torch.ones(4))
+    assert 0.1 < seen[0].abs().max() < 0.5 / 0.05**0.5

@@ -3,6 +3,7 @@
 import math
 
 import torch
+import torchaudio
 from torch import nn
 
 from mtlaug_sb.frame_batch_norm import FrameBatchNorm
@@ -32,6 +33,9 @@ class CNN(nn.Module):
         Whole dimensions of the features (mel bands, say) left out in training, before the first layer.
     skip : bool
         The top frames end with the features themselves, each the mean over the frame's time.
+    skip_cepstra : int
+        And with so many cepstral coefficients of these (their cosine transform): how the spectrum's shape varied cannot be
+        told from how each band varied.
 
     Example
     -------
@@ -49,6 +53,7 @@ class CNN(nn.Module):
         dropout=0.2,
         input_dropout=0.0,
         skip=False,
+        skip_cepstra=0,
     ):
         super().__init__()
         layers = list(zip([input_size, *channels], channels, kernel_sizes, strides, strict=False))
@@ -58,9 +63,11 @@ class CNN(nn.Module):
         self.norms = nn.ModuleList(FrameBatchNorm(o) for _, o, _, _ in layers)
         self.dropout = nn.Dropout(dropout)
         self.input_dropout = nn.Dropout1d(input_dropout)
-        self.skip = skip
+        self.skip, self.skip_cepstra = skip, skip_cepstra
+        cosines = torchaudio.functional.create_dct(input_size, input_size, norm="ortho")[:, :skip_cepstra]
+        self.register_buffer("cosines", cosines, persistent=False)
         self.stride = math.prod(strides)
-        self.output_size = channels[-1] + skip * input_size
+        self.output_size = channels[-1] + skip * (input_size + skip_cepstra)
 
     def forward(self, features, lengths):
         """Of every layer: frames [batch, ceil(frames / strides so far), channels], padding zero, and their lengths."""
@@ -82,7 +89,8 @@ class CNN(nn.Module):
         if self.skip:
             frames, top_lengths = layers[-1]
             means = _means(features, lengths, self.stride).to(frames.dtype)
-            layers = [*layers[:-1], (torch.cat([frames, means], dim=2), top_lengths)]
+            cepstra = [means @ self.cosines.to(means.dtype)] if self.skip_cepstra else []
+            layers = [*layers[:-1], (torch.cat([frames, means, *cepstra], dim=2), top_lengths)]
         return layers
 
 

@@ -33,6 +33,9 @@ class BLSTMAttention(nn.Module):
         the batch: attention alone says what the telling moments were like, and not how much the voice varied.
     functionals_dropout : float
         Of these.
+    functionals_floor : float
+        Added to the variance that each of these is divided by: one that hardly varies in the training recordings, such as a
+        percentile at the floor of the spectrum, may vary in others, and must not count many times over.
 
     Example
     -------
@@ -51,6 +54,7 @@ class BLSTMAttention(nn.Module):
         input_dropout=0.0,
         functionals=False,
         functionals_dropout=0.5,
+        functionals_floor=1e-5,
     ):
         super().__init__()
         # two one-way LSTMs, the backward one over each utterance reversed within its own length: exact for padded
@@ -59,7 +63,7 @@ class BLSTMAttention(nn.Module):
         self.backwards = nn.LSTM(input_size, hidden, batch_first=True)
         self.pooling = AttentionPooling(2 * hidden)
         n_functionals = functionals * N_FUNCTIONALS * input_size
-        self.norm = FrameBatchNorm(n_functionals) if functionals else None
+        self.norm = FrameBatchNorm(n_functionals, eps=functionals_floor) if functionals else None
         self.dense = nn.Linear(2 * hidden + n_functionals, dense)
         self.dropout = nn.Dropout(dropout)
         self.input_dropout = nn.Dropout(input_dropout)
