@@ -19,23 +19,24 @@ def take_statistics(network, batches, task):
     network : Network
         In evaluation mode; changed in place.
     batches : list of (torch.Tensor, torch.Tensor)
-        Waveforms [batch, time] and relative lengths [batch]; read once for the features and once for every normalisation.
+        Waveforms [batch, time] and relative lengths [batch]. Their features are kept meanwhile.
     task : str
         The one to be asked.
     """
-    network.normalization.fit(network.extract(*batch) for batch in batches)
+    features = [network.extract(*batch) for batch in batches]
+    network.normalization.fit(features)
     for module in network.modules():  # in the order of their definition, which is that of the data's way
         if isinstance(module, FrameBatchNorm):
-            _fit(module, network, batches, task)
+            _fit(module, network, features, task)
 
 
-def _fit(norm, network, batches, task):
+def _fit(norm, network, features, task):
     seen = []
     hook = norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
 
     def inputs():
-        for batch in batches:
-            network(*batch, [task])
+        for batch in features:
+            network.answer(*batch, [task])
             while seen:  # none, where the task does not need it
                 frames = seen.pop()
                 yield frames.unsqueeze(0), torch.ones(1, device=frames.device)
