@@ -47,7 +47,7 @@ class Corpus(Protocol):
     """Knows the layout and label format of one corpus."""
 
     def read(self, data_folder: str) -> Iterable[Utterance]:
-        """The utterances below ``data_folder``; raises FileNotFoundError where the layout is not there."""
+        """The utterances below ``data_folder``; none, or FileNotFoundError, where the layout is not there."""
 
 
 class Augmentation(Protocol):

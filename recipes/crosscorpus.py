@@ -40,12 +40,11 @@ from mtlaug_sb.dataio.audio import AudioReader
 from mtlaug_sb.dataio.folds import make_folds
 from mtlaug_sb.dataio.preparation import read_corpus
 from mtlaug_sb.dataio.shared_data import corpora_of, corpus_key
-from mtlaug_sb.dataio.splits import keep_classes
+from mtlaug_sb.dataio.splits import keep_classes, person
 from mtlaug_sb.evaluation.plots import plot_confusion
 from mtlaug_sb.evaluation.results import read_predictions
 from mtlaug_sb.evaluation.summary import pool_predictions, summarise_rows
 from mtlaug_sb.options import parse_own, read_arguments
-from mtlaug_sb.robustness.surroundings import person
 
 DECIDED = ("corpus", "corpus_options", "data_folder", "test_speaker")
 

@@ -37,14 +37,14 @@ import ruamel.yaml
 
 from mtlaug_sb.dataio.audio import AudioReader
 from mtlaug_sb.dataio.preparation import read_corpus
-from mtlaug_sb.dataio.splits import SpeakerLeak
+from mtlaug_sb.dataio.splits import SpeakerLeak, person
 from mtlaug_sb.evaluation.results import read_predictions
 from mtlaug_sb.options import parse_own
 from mtlaug_sb.registry import make
 from mtlaug_sb.robustness.attacks import Attack
 from mtlaug_sb.robustness.cells import find_cells, read_utterances
 from mtlaug_sb.robustness.runner import run_conditions, to_markdown
-from mtlaug_sb.robustness.surroundings import Babble, Clean, Noise, Room, person, read_environments
+from mtlaug_sb.robustness.surroundings import Babble, Clean, Noise, Room, read_environments
 from mtlaug_sb.robustness.systems import FunctionalsSVM, TrainedNetwork
 
 CACHE_MB = 1000

@@ -91,8 +91,9 @@ def write_shards(utterances, corpus, out, name, read_audio, megabytes):
             audio, stored = encode(wav, read_audio.sample_rate)
             # as the manifest of a corpus knows a recording, so that a copy of a test recording is found
             recording = hashlib.sha1(stored.tobytes()).hexdigest()[:16]
+            its = str(utterance.labels.get("corpus", corpus))  # of several that are joined
             record = {**utterance.labels, "id": utterance.id, "path": utterance.path, "speaker": utterance.speaker}
-            record |= {"duration_s": round(len(wav) / read_audio.sample_rate, 4), "corpus": corpus, "recording": recording}
+            record |= {"duration_s": round(len(wav) / read_audio.sample_rate, 4), "corpus": its, "recording": recording}
             # a number as its name, since names end at their first dot
             sample = {"flac": audio, "json": json.dumps(record, ensure_ascii=False).encode()}
             writer.write({"__key__": f"{writer.total:09}", **sample})
@@ -101,7 +102,7 @@ def write_shards(utterances, corpus, out, name, read_audio, megabytes):
             shards[-1]["utterances"] += 1
             hashes.write(np.uint64(int(recording, 16)).tobytes())
             seconds += record["duration_s"]
-            speakers[corpus, utterance.speaker] = None
+            speakers[its, utterance.speaker] = None
     pathlib.Path(f"{recordings}{PART}").replace(recordings)
     if not shards:
         raise ValueError(f"not one utterance of corpus '{corpus}' can be used ({bad} tried)")

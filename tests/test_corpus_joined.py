@@ -77,3 +77,20 @@ def test_wrong_statements(tiny_corpus, table, more, says):
 def test_wrong_corpora(given, says):
     with pytest.raises(ValueError, match=says):
         make("corpus/joined", corpora=given)
+
+
+def test_one_corpus_under_two_names_is_refused(tiny_corpus):
+    here = {"corpus": "synthetic", "folder": str(tiny_corpus), "options": {"n_speakers": 4, "n_utterances": 2}}
+    with pytest.raises(ValueError, match="corpora 'a' and 'b' are one, and speaker 's01' is in both"):
+        list(make("corpus/joined", corpora={"a": here, "b": here}).read("."))
+    apart = {"a": {**here, "speakers": ["s01", "s02"]}, "b": {**here, "speakers": ["s03"]}}
+    assert {u.speaker for u in make("corpus/joined", corpora=apart).read(".")} == {"a/s01", "a/s02", "b/s03"}
+
+
+def test_a_test_speaker_does_not_train_under_the_name_that_joining_gives():
+    def records(speaker, path):
+        return {path: {"path": path, "corpus": "iemocap", "speaker": speaker, "recording": path, "emotion": "anger"}}
+
+    splits = {"train": records("iemocap/2F", "a"), "test": records("iemocap/1F", "b"), "unlabelled": records("1F", "c")}
+    with pytest.raises(SpeakerLeak, match=r"speaker \('iemocap', '1F'\)"):
+        check_splits(splits, "emotion", ["anger"])

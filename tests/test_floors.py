@@ -18,6 +18,7 @@ FLOORS = {
         "processes",
         "schedule",
         "voice",
+        "corpus_files",
         "experiment",
         "layer_mean",
         "plugin_files",

@@ -4,6 +4,7 @@ import csv
 import pathlib
 import re
 
+from mtlaug_sb.corpus_files import files_below, read_text
 from mtlaug_sb.interfaces import Utterance
 from mtlaug_sb.published_counts import warn_of_differences
 from mtlaug_sb.registry import register
@@ -54,17 +55,19 @@ class CREMAD:
         ------
         FileNotFoundError
             If the perceived label is asked for and ``summaryTable.csv`` is not there.
+        ValueError
+            If a table lacks a column.
         """
         root = pathlib.Path(data_folder)
-        people = {row["ActorID"]: row for row in _table(root, "VideoDemographics.csv") or []}
-        votes = _table(root, "summaryTable.csv")
+        people = {row["ActorID"]: row for row in _table(root, "VideoDemographics.csv", ("ActorID", "Age", "Sex")) or []}
+        votes = _table(root, "summaryTable.csv", ("FileName", "VoiceVote"))
         if self.label == "perceived" and votes is None:
             raise FileNotFoundError(f"no 'summaryTable.csv' below or beside '{data_folder}': the perceived label is in it")
         perceived = {_key(row["FileName"]): VOTES.get(row["VoiceVote"].strip()) for row in votes or []}
         acted = {}
-        for path in sorted(root.rglob("*")):
+        for path in files_below(root):
             match = NAME.fullmatch(path.stem)
-            if not match or path.suffix.lower() not in (".wav", ".flac") or path.stem in acted:
+            if not match or path.stem in acted:
                 continue
             actor, text, emotion, level = match.groups()
             acted[path.stem] = EMOTIONS[emotion]
@@ -94,10 +97,14 @@ def _person(row):
     return {"gender": row["Sex"].strip().lower() or None, "age": float(age) if age.replace(".", "", 1).isdigit() else None}
 
 
-def _table(root, name):
+def _table(root, name, columns):
     """Rows of a CSV below the folder, or beside it as where the folder is AudioWAV; None where there is none."""
-    for file in (*sorted(root.rglob(name)), root.parent / name, root.parent / "processedResults" / name):
+    below = [file for file in files_below(root, (".csv",)) if file.name == name]
+    for file in (*below, root.parent / name, root.parent / "processedResults" / name):
         if file.is_file():
-            with open(file, newline="", encoding="utf-8-sig") as opened:
-                return list(csv.DictReader(opened))
+            table = csv.DictReader(read_text(file).splitlines(), restval="")
+            if missing := set(columns) - set(table.fieldnames or []):
+                stub = "; it is a Git LFS pointer: get the table itself" if "git-lfs" in str(table.fieldnames) else ""
+                raise ValueError(f"{file}: has no column '{min(missing)}'{stub}")
+            return list(table)
     return None

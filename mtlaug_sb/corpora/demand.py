@@ -1,8 +1,8 @@
 """DEMAND (Thiemann, Ito, Vincent 2013): 18 noisy environments, five minutes each, on 16 microphones."""
 
-import pathlib
 import re
 
+from mtlaug_sb.corpus_files import files_below
 from mtlaug_sb.interfaces import Utterance
 from mtlaug_sb.published_counts import warn_of_differences
 from mtlaug_sb.registry import register
@@ -12,6 +12,12 @@ ENVIRONMENTS = (
     *("PCAFETER", "PRESTO", "PSTATION", "SCAFE", "SPSQUARE", "STRAFFIC", "TBUS", "TCAR", "TMETRO"),
 )
 FOLDER = re.compile(r"([A-Z]+?)(?:_\d+k)?", re.IGNORECASE)
+
+
+def environment_of(path):
+    """The environment that a file's folder is named after, in capitals; None where it is named otherwise."""
+    match = FOLDER.fullmatch(path.parent.name)
+    return match and match[1].upper()
 
 
 @register("corpus", "demand")
@@ -27,10 +33,10 @@ class DEMAND:
     def read(self, data_folder):
         """One recording per environment, in order of name, without a speaker."""
         found = {}
-        for path in sorted(pathlib.Path(data_folder).rglob("ch01.*")):
-            match = FOLDER.fullmatch(path.parent.name)
-            if match and path.suffix.lower() in (".wav", ".flac"):
-                found.setdefault(match[1].upper(), path)
+        for path in files_below(data_folder):
+            environment = environment_of(path)
+            if environment and path.stem.lower() == "ch01":
+                found.setdefault(environment, path)
         for environment, path in sorted(found.items()):
             yield Utterance(environment, str(path), None, {"environment": environment})
         warn_of_differences("demand", found, dict.fromkeys(ENVIRONMENTS, 1))

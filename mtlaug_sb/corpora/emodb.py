@@ -1,8 +1,8 @@
 """EMODB, the Berlin Database of Emotional Speech (Burkhardt et al. 2005): German, acted, 10 speakers."""
 
-import pathlib
 import re
 
+from mtlaug_sb.corpus_files import files_below
 from mtlaug_sb.interfaces import Utterance
 from mtlaug_sb.published_counts import warn_of_differences
 from mtlaug_sb.registry import register
@@ -33,9 +33,9 @@ class EMODB:
     def read(self, data_folder):
         """Utterances in order of path, each once; files with other names are not EMODB's and are passed over."""
         found = {}
-        for path in sorted(pathlib.Path(data_folder).rglob("*")):
+        for path in files_below(data_folder):
             match = NAME.fullmatch(path.stem)
-            if match and path.suffix.lower() in (".wav", ".flac") and path.stem not in found:
+            if match and path.stem not in found:
                 speaker, text, emotion, _ = match.groups()
                 found[path.stem] = EMOTIONS[emotion]
                 labels = {

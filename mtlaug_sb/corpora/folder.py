@@ -5,9 +5,11 @@ import math
 import operator
 import os
 import pathlib
+from collections import Counter
 
 import soundfile
 
+from mtlaug_sb.corpus_files import files_below
 from mtlaug_sb.interfaces import Utterance
 from mtlaug_sb.registry import register
 
@@ -19,8 +21,9 @@ class Folder:
     """Reads every audio file below a folder, or the rows of a CSV.
 
     A CSV has a column ``path`` (relative to the CSV, or absolute), and any of ``id``, ``speaker``, ``duration_s`` (seconds;
-    spares a very large corpus the opening of every file) and further columns, which become labels; an empty cell is a
-    missing label. Without a CSV, the files carry no labels, unless ``label_from_folder`` is set.
+    spares a very large corpus the opening of every file) and further columns, which become labels; blanks around a cell
+    do not count, and an empty cell is a missing label. Without a CSV, the files carry no labels, unless
+    ``label_from_folder`` is set.
 
     Arguments
     ---------
@@ -42,7 +45,8 @@ class Folder:
         FileNotFoundError
             If neither a folder nor a CSV is there.
         ValueError
-            If a CSV has no column ``path``, a row an empty one or no number as its duration, or another encoding than UTF-8.
+            If a CSV has no column ``path`` or one twice, or is not in UTF-8; or a row has more cells than that, no path, or
+            no number as its duration.
         """
         root = pathlib.Path(data_folder)
         if root.is_dir():
@@ -53,7 +57,7 @@ class Folder:
 
     def _read_folder(self, root):
         endings = {f".{name.lower()}" for name in soundfile.available_formats()} | {".opus", ".oga", ".aif"}
-        for path in sorted(p for p in root.rglob("*") if p.suffix.lower() in endings and not p.name.startswith("._")):
+        for path in files_below(root, endings - {".raw"}):  # which does not say its rate
             labels = {self.label_from_folder: path.parent.name} if self.label_from_folder else {}
             speaker = labels.pop("speaker", None)
             yield self._utterance(path.relative_to(root).with_suffix("").as_posix(), str(path), speaker, labels)
@@ -63,15 +67,20 @@ class Folder:
         with open(table, encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
             try:
-                names = next(reader, None)
-                if "path" not in (names or []):
+                names = [name.strip() for name in next(reader, [])]
+                if "path" not in names:
                     raise ValueError(f"{table}: needs a column 'path', has {names}")
+                if twice := [name for name, n in Counter(filter(None, names)).items() if n > 1]:
+                    raise ValueError(f"{table}: has two columns '{twice[0]}'")
                 size = len(names)
                 columns = [(i, name) for i, name in enumerate(names) if name and name not in KNOWN]
                 known = operator.itemgetter(*(names.index(name) if name in names else size for name in KNOWN))
                 for cells in reader:
-                    if not cells:
+                    cells = [cell.strip() for cell in cells]
+                    if not any(cells):
                         continue
+                    if any(cells[size:]):
+                        raise ValueError(f"{table}: line {reader.line_num} has {len(cells)} cells, the header has {size}")
                     if len(cells) < size:
                         cells += [""] * (size - len(cells))
                     cells[size:] = [""]  # a column that is not there
@@ -84,6 +93,8 @@ class Folder:
                     yield self._utterance(name or path, file, speaker or None, labels, seconds)
             except UnicodeDecodeError:
                 raise ValueError(f"{table}: is not in UTF-8; save it so") from None
+            except csv.Error as error:
+                raise ValueError(f"{table}: line {reader.line_num}: {error}") from None
 
     def _utterance(self, name, path, speaker, labels, duration_s=None):
         labels = {k: self.rename.get(v, v) for k, v in labels.items()} if self.rename else labels

@@ -1,9 +1,9 @@
 """IEMOCAP (Busso et al. 2008): English dyads, improvised and scripted, 10 speakers. Licensed by USC SAIL."""
 
-import pathlib
 import re
 from dataclasses import replace
 
+from mtlaug_sb.corpus_files import files_below, read_text
 from mtlaug_sb.interfaces import Utterance
 from mtlaug_sb.published_counts import warn_of_differences
 from mtlaug_sb.registry import register
@@ -68,22 +68,23 @@ class IEMOCAP:
         Raises
         ------
         FileNotFoundError
-            If there is no ``EmoEvaluation`` folder.
+            If there is no label file in a folder ``EmoEvaluation``, or none of its recordings.
         """
-        folders = sorted(pathlib.Path(data_folder).rglob("EmoEvaluation"))
-        if not folders:
-            raise FileNotFoundError(f"no folder 'EmoEvaluation' below '{data_folder}': is this IEMOCAP?")
+        # raters' own files lie in folders below
+        files = [file for file in files_below(data_folder, (".txt",)) if file.parent.name == "EmoEvaluation"]
+        if not files:
+            raise FileNotFoundError(f"no folder 'EmoEvaluation' with label files below '{data_folder}': is this IEMOCAP?")
         seen = {}
-        for folder in folders:
-            session = folder.parent.parent
-            # raters' own files lie in folders below, AppleDouble files beside
-            for file in sorted(p for p in folder.glob("*.txt") if not p.name.startswith("._")):
-                transcripts = _transcripts(session / "dialog" / "transcriptions" / file.name)
-                for utterance in _utterances(file, session / "sentences" / "wav", transcripts):
-                    if utterance.id not in seen:
-                        seen[utterance.id] = utterance
-                        if self.style in ("both", utterance.labels["style"]):
-                            yield self._merged(utterance)
+        for file in files:
+            session = file.parent.parent.parent
+            transcripts = _transcripts(session / "dialog" / "transcriptions" / file.name)
+            for utterance in _utterances(file, session / "sentences" / "wav", transcripts):
+                if utterance.id not in seen:
+                    seen[utterance.id] = utterance
+                    if self.style in ("both", utterance.labels["style"]):
+                        yield self._merged(utterance)
+        if not seen:
+            raise FileNotFoundError(f"{len(files)} label files below '{data_folder}', and no recording in 'sentences/wav'")
         emotions = [u.labels["emotion"] for u in seen.values()]
         warn_of_differences("iemocap", emotions, PUBLISHED)
         speakers = [u.speaker for u in seen.values() if u.labels["emotion"] in PUBLISHED]
@@ -98,13 +99,17 @@ class IEMOCAP:
 
 def _utterances(file, wavs, transcripts):
     """The turns of a dialog's label file that have a recording."""
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+    recordings = {}
+    for line in read_text(file).splitlines():
         match = LABEL.fullmatch(line)
         name = match and NAME.fullmatch(match[1])
         if not name or match[2] not in EMOTIONS:
             continue
-        path = wavs / match[1][:-5] / f"{match[1]}.wav"
-        if not path.is_file():
+        dialog = match[1][:-5]
+        if dialog not in recordings:
+            recordings[dialog] = {path.stem: path for path in files_below(wavs / dialog)}
+        path = recordings[dialog].get(match[1])
+        if path is None:
             continue
         session, style, letter = name.groups()
         labels = {
@@ -125,5 +130,5 @@ def _transcripts(file):
     """{turn: text}; lines that name no turn are passed over."""
     if not file.is_file():
         return {}
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = read_text(file).splitlines()
     return dict(match.groups() for line in lines if (match := TRANSCRIPT.fullmatch(line.strip())))

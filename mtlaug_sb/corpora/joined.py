@@ -1,5 +1,6 @@
 """Several corpora as one: their names stand before those of speakers and utterances, their labels get one set of names."""
 
+import os
 import pathlib
 from collections import Counter
 from dataclasses import replace
@@ -49,8 +50,10 @@ class Joined:
         FileNotFoundError
             If a corpus has no utterance.
         ValueError
-            If ``map`` names a label's value, or ``speakers`` a speaker, that a corpus does not have.
+            If ``map`` names a label's value, or ``speakers`` a speaker, that a corpus does not have; or if two of the
+            corpora have speakers in common: the same people would go by two names.
         """
+        people = {}  # reader, folder, speaker -> name
         for name, stated in self.corpora.items():
             reader = make(f"corpus/{stated['corpus']}", **(stated.get("options") or {}))
             folder = stated.get("folder") or getattr(reader, "default_folder", None)
@@ -62,6 +65,13 @@ class Joined:
             if all(u.speaker is None for u in utterances):
                 utterances = [replace(u, speaker="unknown") for u in utterances]
             utterances = _of_speakers(name, utterances, stated.get("speakers"))
+            place = stated["corpus"], os.path.realpath(pathlib.Path(data_folder) / folder)
+            for speaker in sorted({u.speaker for u in utterances} - {None}):
+                if (other := people.setdefault((*place, speaker), name)) != name:
+                    raise ValueError(
+                        f"corpora '{other}' and '{name}' are one, and speaker '{speaker}' is in both: state it once, or "
+                        "give each its 'speakers'"
+                    )
             for label, values in (stated.get("map") or {}).items():
                 utterances = _mapped(name, utterances, label, values)
             for u in utterances:

@@ -4,13 +4,16 @@ import itertools
 import logging
 import pathlib
 import random
+import re
 
 import soundfile
 
+from mtlaug_sb.corpus_files import files_below, read_text
 from mtlaug_sb.interfaces import Utterance
 from mtlaug_sb.registry import register
 
 logger = logging.getLogger(__name__)
+NAME = re.compile(r"\d+-\d+-\d{4}")
 
 
 @register("corpus", "librispeech")
@@ -38,7 +41,7 @@ class LibriSpeech:
     def __init__(self, splits=None, hours=None, seed=0):
         if hours is not None and not hours > 0:
             raise ValueError(f"hours must be above 0, is {hours!r}")
-        self.splits = splits
+        self.splits = [splits] if isinstance(splits, str) else splits
         self.hours = hours
         self.seed = seed
 
@@ -62,16 +65,16 @@ class LibriSpeech:
                 yield Utterance(audio.stem, str(audio), speaker, {k: v for k, v in labels.items() if v})
 
     def _files(self, root):
-        """All audio files of the splits."""
+        """All audio files of the splits, each utterance once: mini LibriSpeech is a part of LibriSpeech."""
+        below = [file for file in files_below(root) if NAME.fullmatch(file.stem)]
         files = {}
         for split in self.splits or ["."]:
-            folders = [root] if split in (".", root.name) else sorted(root.rglob(split))
-            if not folders:
+            found = below if split in (".", root.name) else [f for f in below if split in f.relative_to(root).parts[:-1]]
+            if self.splits and not found:
                 raise FileNotFoundError(f"no split '{split}' below '{root}'")
-            found = {p for folder in folders for p in folder.rglob("*-*-*.*") if p.suffix in (".flac", ".wav")}
-            # as keys: a split that is asked for twice is there once
-            files |= dict.fromkeys(sorted(p for p in found if not p.name.startswith("._")))
-        return list(files)
+            for file in found:
+                files.setdefault(file.stem, file)
+        return list(files.values())
 
     def _draw(self, files):
         """So many hours of the files, a set: every speaker's, shuffled, in turn."""
@@ -105,9 +108,10 @@ def _duration_s(file):
 
 def _genders(root):
     """{speaker: gender} from the SPEAKERS.TXT below the folder or beside it."""
-    for file in [*sorted(root.rglob("SPEAKERS.TXT")), root.parent / "SPEAKERS.TXT"]:
+    below = [file for file in files_below(root, (".txt",)) if file.name == "SPEAKERS.TXT"]
+    for file in [*below, root.parent / "SPEAKERS.TXT"]:
         if file.is_file():
-            lines = file.read_text(encoding="utf-8").splitlines()
+            lines = read_text(file).splitlines()
             # the fifth field, a name, may hold a bar itself
             fields = [line.split("|", 4) for line in lines if "|" in line and not line.startswith(";")]
             return {f[0].strip(): {"F": "female", "M": "male"}.get(f[1].strip()) for f in fields}
@@ -116,5 +120,6 @@ def _genders(root):
 
 def _transcripts(chapter):
     """{utterance: text} from the ``*.trans.txt`` of a chapter's folder."""
-    lines = [line for file in chapter.glob("*.trans.txt") for line in file.read_text(encoding="utf-8").splitlines()]
+    files = [file for file in sorted(chapter.glob("*.trans.txt")) if not file.name.startswith("._")]
+    lines = [line for file in files for line in read_text(file).splitlines()]
     return dict(line.split(" ", 1) for line in lines if " " in line)

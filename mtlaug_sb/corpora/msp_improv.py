@@ -3,6 +3,7 @@
 import pathlib
 import re
 
+from mtlaug_sb.corpus_files import files_below, read_text
 from mtlaug_sb.interfaces import Utterance
 from mtlaug_sb.published_counts import warn_of_differences
 from mtlaug_sb.registry import register
@@ -35,18 +36,25 @@ class MSPImprov:
         Raises
         ------
         FileNotFoundError
-            If the label file is not there.
+            If the label file is not there, neither below the folder nor beside it, or none of its recordings.
+        ValueError
+            If the label file has no label.
         """
         root = pathlib.Path(data_folder)
-        files = sorted(p for p in root.rglob("*.txt") if p.name.lower() in ("evalution.txt", "evaluation.txt"))
+        texts = [*files_below(root, (".txt",)), *sorted(root.absolute().parent.glob("*.txt"))]
+        files = [file for file in texts if file.name.lower() in ("evalution.txt", "evaluation.txt")]
         if not files:
             raise FileNotFoundError(f"no label file 'Evalution.txt' (or 'Evaluation.txt') below '{data_folder}'")
-        clips = _read_labels(files[0])
+        clips = next(filter(None, map(_read_labels, files)), None)  # other texts bear that name, too
+        if clips is None:
+            raise ValueError(
+                f"{files[0]}: has no line like 'UTD-IMPROV-S01A-F01-P-FM01.avi; A; A:3.0; V:2.0; D:3.0; N:4.0;'"
+            )
         found = {}
-        for path in sorted(root.rglob("MSP-IMPROV-*.wav")):  # this leaves ._* out
+        for path in files_below(root):
             name = path.stem.removeprefix("MSP-IMPROV-")
             match = CLIP.fullmatch(name)
-            if match and name in clips and name not in found:
+            if match and name != path.stem and name in clips and name not in found:
                 acted, speaker, letter, scenario = match.groups()
                 found[name] = clips[name]["emotion"]
                 labels = {
@@ -57,6 +65,8 @@ class MSPImprov:
                     "scenario": SCENARIOS[scenario],
                 }
                 yield Utterance(path.stem, str(path), speaker, labels)
+        if not found:
+            raise FileNotFoundError(f"{len(clips)} labels, and none of their recordings below '{data_folder}'")
         warn_of_differences("msp_improv", found.values(), PUBLISHED, tolerance=0.06)
 
 
@@ -64,7 +74,7 @@ def _read_labels(file):
     """{clip: labels} of the label file: a header line per clip, its raters' lines, an empty line."""
     clips, raters = {}, {}
     clip = None
-    for line in map(str.strip, file.read_text(encoding="utf-8-sig", errors="replace").splitlines()):
+    for line in map(str.strip, read_text(file).splitlines()):
         if header := HEADER.fullmatch(line):
             clip = header[1]
             values = {DIMENSIONS[key]: float(value) for key, value in VALUE.findall(header[3])}

@@ -1,8 +1,8 @@
 """RAVDESS (Livingstone and Russo 2018): North American English, acted, 24 speakers."""
 
-import pathlib
 import re
 
+from mtlaug_sb.corpus_files import files_below
 from mtlaug_sb.interfaces import Utterance
 from mtlaug_sb.published_counts import warn_of_differences
 from mtlaug_sb.registry import register
@@ -32,9 +32,9 @@ class RAVDESS:
     def read(self, data_folder):
         """Utterances in order of name, each once: some copies of the corpus hold every file twice."""
         found = {}
-        for path in sorted(pathlib.Path(data_folder).rglob("*")):
+        for path in files_below(data_folder):
             match = NAME.fullmatch(path.stem)
-            if match and path.suffix.lower() in (".wav", ".flac") and path.stem not in found:
+            if match and path.stem not in found:
                 emotion, intensity, statement, _, actor = match.groups()
                 found[path.stem] = EMOTIONS[emotion]
                 labels = {

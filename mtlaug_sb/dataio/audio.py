@@ -68,7 +68,7 @@ class AudioReader:
                     self._say_once(
                         f"{path} holds {file.format} whatever its name says: such audio went through lossy coding", "lossy"
                     )
-        except (soundfile.SoundFileError, OSError) as error:
+        except (soundfile.SoundFileError, OSError, TypeError) as error:  # TypeError: .raw does not say its rate
             raise AudioError(f"{path}: {_why_unreadable(path, error)}") from None
         if not len(samples):
             raise AudioError(f"{path}: no samples in it")

@@ -12,7 +12,7 @@ import torch
 
 from mtlaug_sb.dataio.audio import AudioError
 from mtlaug_sb.dataio.sampler import MixedBatchSampler
-from mtlaug_sb.dataio.splits import SpeakerLeak
+from mtlaug_sb.dataio.splits import SpeakerLeak, people, person
 
 logger = logging.getLogger(__name__)
 NAME = "shards"  # as ``unlabelled_corpus``
@@ -144,10 +144,10 @@ class Shards:
             If there is one.
         """
         for split in ("valid", "test"):
-            speakers = {tuple(pair) for part in self.parts for pair in part["speakers"]}
-            for value in speakers & splits[split].pairs("corpus", "speaker"):
-                if value[1] is not None:
-                    raise SpeakerLeak(f"speaker {value} is in the {split} split and in the shards in '{self.folder}'")
+            pairs = (dict(zip(("corpus", "speaker"), pair, strict=True)) for part in self.parts for pair in part["speakers"])
+            speakers = {person(pair) for pair in pairs}
+            for value in speakers & people(splits[split]):
+                raise SpeakerLeak(f"speaker {value} is in the {split} split and in the shards in '{self.folder}'")
             held_out = {int(r, 16): r for r in splits[split].counts("recording") if r is not None}
             for part in self.parts:
                 with open(self.folder / RECORDINGS.format(part["part"]), "rb") as file:

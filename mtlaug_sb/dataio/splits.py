@@ -118,16 +118,17 @@ def check_splits(splits, label, names):
     sides = {split: "train" if split == "unlabelled" else split for split in splits}
     seen = {}
     for split, records in splits.items():
-        for corpus, speaker in records.pairs("corpus", "speaker"):
-            value, side = (corpus, speaker), sides[split]
-            if speaker is not None and seen.setdefault(value, side) != side:
+        side = sides[split]
+        for value in people(records):
+            if seen.setdefault(value, side) != side:
                 raise SpeakerLeak(f"speaker {value} is in the {seen[value]} split and in the {split} split")
     hashes = {split: np.unique(records.hashes("recording", "path")) for split, records in splits.items()}
     for split, other in itertools.combinations(splits, 2):
         if sides[split] != sides[other] and len(both := np.intersect1d(hashes[split], hashes[other], assume_unique=True)):
             there = [_recordings(splits[s], set(both.tolist())) for s in (split, other)]
-            for value in there[0] & there[1]:
-                raise SpeakerLeak(f"recording {value} is in the {split} split and in the {other} split")
+            for value in there[0].keys() & there[1].keys():
+                paths = [part[value] for part in there]
+                raise SpeakerLeak(f"recording {paths[0]} is in the {split} split, and as {paths[1]} in the {other} split")
     for split, records in splits.items():
         if not records and split != "valid":  # without one no epoch is chosen
             raise ValueError(f"the {split} split is empty")
@@ -138,6 +139,20 @@ def check_splits(splits, label, names):
                 f"class '{name}' has no training utterance: the training speakers are "
                 f"{', '.join(sorted(splits['train'].counts('speaker')))}"
             )
+
+
+def person(record):
+    """(corpus, speaker) of a record, whether its corpus was read alone or joined to others; None if unknown."""
+    return _person(record["corpus"], record["speaker"])
+
+
+def people(records):
+    """A set of what ``person`` gives, of a table of records."""
+    return {_person(*pair) for pair in records.pairs("corpus", "speaker")} - {None}
+
+
+def _person(corpus, speaker):
+    return None if speaker is None else (corpus, speaker.removeprefix(f"{corpus}/"))
 
 
 def _count(table, label):
@@ -154,6 +169,6 @@ def _same_kind(records, part):
 
 
 def _recordings(records, hashes):
-    """What those recordings are known by whose hash is among the given ones."""
+    """{what identifies it: path} of the recordings whose hash is among the given ones."""
     chosen = records.select(np.isin(records.hashes("recording", "path"), list(hashes)))
-    return {r.get("recording", r["path"]) for r in chosen.values()}
+    return {r.get("recording", r["path"]): r["path"] for r in chosen.values()}

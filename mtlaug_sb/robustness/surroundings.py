@@ -8,6 +8,8 @@ import numpy as np
 import torch
 
 from mtlaug_sb.acoustics import add_noise, power, put_into_room, stretch
+from mtlaug_sb.corpora.demand import environment_of
+from mtlaug_sb.dataio.splits import person
 from mtlaug_sb.registry import make
 
 SILENT = 1e-12  # mean square of a stretch that is no noise
@@ -151,7 +153,7 @@ class Room(Heard):
 
 
 def read_environments(folder, read_audio):
-    """{environment: recordings, samples [time] each} of DEMAND, or of any folder with a folder per environment.
+    """{environment: recordings, samples [time] each} of DEMAND and of any other folder per environment, below a folder.
 
     Raises
     ------
@@ -161,21 +163,17 @@ def read_environments(folder, read_audio):
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder of recordings '{folder}'")
-    of_demand = list(make("corpus/demand").read(folder)) if any(folder.rglob("ch01.*")) else []
-    utterances = of_demand or make("corpus/folder", label_from_folder="environment").read(folder)
+    of_demand = list(make("corpus/demand").read(folder))
+    # of DEMAND's folders no other channel, nor the same environment at another rate
+    taken = {u.labels["environment"] for u in of_demand}
+    others = make("corpus/folder", label_from_folder="environment").read(folder)
+    others = [u for u in others if environment_of(pathlib.Path(u.path)) not in taken]
     environments = {}
-    for utterance in utterances:
+    for utterance in of_demand + others:
         environments.setdefault(utterance.labels["environment"], []).append(read_audio(utterance.path))
     if not environments:
         raise FileNotFoundError(f"no audio file below '{folder}'")
     return environments
-
-
-def person(record):
-    """(corpus, speaker) of a record, whether its corpus was read alone or joined to others; None if unknown."""
-    if record["speaker"] is None:
-        return None
-    return record["corpus"], record["speaker"].removeprefix(f"{record['corpus']}/")
 
 
 def fingerprint(recordings):
