@@ -20,6 +20,7 @@ on the recording alone. What is on disk is not computed again, so a killed call 
                         map: {emotion: {calm: neutral}}}}; refused where the system was trained on one of its speakers
   --target_statistics   features and the network's batch normalisations take mean and deviation of the test utterances,
                         unlabelled, in place of the training data's: adaptation (AdaBN)
+  --skip_bad_audio      leave out what cannot be read of it, and say so; otherwise the first bad file ends the call
   --seeds=LIST          these repeats only
   --seed=N              of noise, babble and rooms (default 0)
   --output_folder=DIR   default: RESULT/robustness, with the corpus' name and target_statistics where asked for
@@ -29,6 +30,7 @@ on the recording alone. What is on disk is not computed again, so a killed call 
 
 import argparse
 import functools
+import hashlib
 import json
 import pathlib
 import sys
@@ -37,7 +39,7 @@ import ruamel.yaml
 
 from mtlaug_sb.dataio.audio import AudioReader
 from mtlaug_sb.dataio.preparation import read_corpus
-from mtlaug_sb.dataio.splits import SpeakerLeak, person
+from mtlaug_sb.dataio.splits import SpeakerLeak, keep_classes, person
 from mtlaug_sb.evaluation.results import read_predictions
 from mtlaug_sb.options import parse_own
 from mtlaug_sb.registry import make
@@ -63,11 +65,16 @@ def main(arguments):
     read_audio = AudioReader(sample_rate_of(cells[0]), CACHE_MB)
     conditions = [Clean(), *surroundings(own, read_audio), *attacks(own, read_audio)]
     target = (
-        read_corpus("joined", {"corpora": own.corpus}, None, {"skip_bad_audio": False}, read_audio) if own.corpus else None
+        read_corpus("joined", {"corpora": own.corpus}, None, {"skip_bad_audio": own.skip_bad_audio}, read_audio)
+        if own.corpus
+        else None
     )
     if target is not None:
+        target = labelled(target, cells[0], own.corpus)
         for cell in cells:
             check_unseen(cell, target)
+        for condition in conditions:
+            condition.settings = {**condition.settings, "test_set": test_set(target, cells[0].class_label)}
     if own.target_statistics:
         for condition in conditions:
             condition.settings = {**condition.settings, "normalization": "statistics of the unlabelled test utterances"}
@@ -113,7 +120,8 @@ def read_options(arguments):
     for name, default in (("talkers", 6), ("steps", 10), ("seed", 0), ("batch_size", 16)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--seeds", type=names)
-    parser.add_argument("--target_statistics", action="store_true")
+    for name in ("target_statistics", "skip_bad_audio"):
+        parser.add_argument(f"--{name}", action="store_true")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--feature_folder", default="data/functionals")
     own, unknown = parse_own(parser, arguments)
@@ -134,7 +142,7 @@ def surroundings(own, read_audio):
             yield Noise(name, recordings, own.snr_db, own.seed)
     if own.babble:
         found = make("corpus/joined", corpora=own.babble).read(".")
-        records = [{"recording": u.id, "path": u.path, "speaker": u.speaker, "corpus": u.labels["corpus"]} for u in found]
+        records = [{"recording": u.id, "path": u.path, "speaker": known(u), "corpus": u.labels["corpus"]} for u in found]
         yield Babble(records, read_audio, own.snr_db, own.seed, own.talkers)
     if own.rooms:
         for name, responses in read_environments(own.rooms, read_audio).items():
@@ -143,9 +151,10 @@ def surroundings(own, read_audio):
 
 def attacks(own, read_audio):
     """The attacks that are asked for."""
-    source = None
+    source = made_of = None
     if own.transfer_from:
         others = find_cells(own.transfer_from)
+        made_of = hashlib.sha1("".join(other.fingerprint() for other in others).encode()).hexdigest()[:16]
         loaded = functools.lru_cache(maxsize=1)(lambda k: load_system(others[k], own, read_audio))
 
         def source(cell):
@@ -160,7 +169,7 @@ def attacks(own, read_audio):
             levels = own.attack_snr_db if on == "waveform" else own.strengths
             made_on = own.transfer_from and own.transfer_from.absolute().parts
             name = made_on and (made_on[-3] if made_on[-1] in ("crossvalidation", "crosscorpus") else made_on[-1])
-            yield Attack(method, on, levels, own.steps, source, name)
+            yield Attack(method, on, levels, own.steps, source, name, made_of)
 
 
 def load_system(cell, own, read_audio):
@@ -180,13 +189,45 @@ def sample_rate_of(cell):
     return cell.results.get("sample_rate", 16000)
 
 
+def labelled(target, cell, named):
+    """The records of a test corpus that have one of a cell's classes; what is left out is said.
+
+    Raises
+    ------
+    ValueError
+        If a class does not occur: the corpus' own names are listed.
+    """
+    try:
+        target = keep_classes(target, cell.class_label, cell.results["classes"], ", ".join(named))
+    except ValueError as error:
+        raise ValueError(f"--corpus: {error}; its names are brought to those of the classes by map") from None
+    if nobody := sum(r["speaker"] is None for r in target.values()):
+        print(f"warning: {nobody} of {len(target)} utterances have no speaker and are left out", file=sys.stderr)
+    return target
+
+
+def test_set(target, class_label):
+    """What identifies recordings with their classes: 16 hexadecimal digits."""
+    pairs = sorted((r.get("recording") or r["path"], str(r[class_label])) for r in target.values())
+    return hashlib.sha1(json.dumps(pairs).encode()).hexdigest()[:16]
+
+
+def known(utterance):
+    """Its speaker; None where the corpus does not know any, of which corpus/joined makes one."""
+    return None if utterance.speaker == f"{utterance.labels['corpus']}/unknown" else utterance.speaker
+
+
 def check_unseen(cell, target):
     """Refuse a test corpus of which the cell's training has met a speaker or a recording."""
     for split in ("train", "valid", "unlabelled"):
         if (cell.folder / "save" / f"{split}.json").is_file():
             seen = cell.records(split).values()
             met = {person(r) for r in seen} & {person(r) for r in target.values()} - {None}
-            if met or {r["recording"] for r in seen} & {r["recording"] for r in target.values()}:
+            same = (
+                {r[key] for r in seen if key in r} & {r[key] for r in target.values() if key in r}
+                for key in ("recording", "path")  # a large corpus was not read, and knows no recordings
+            )
+            if met or any(same):
                 whom = f"speaker {'/'.join(sorted(met)[0])}" if met else "a recording"
                 raise SpeakerLeak(f"--corpus: {whom} is in the {split} split of '{cell.folder}'")
 

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import ROOT
+from safetensors.torch import load_file, save_file
 from small_grid import write_small_grid
+
+from mtlaug_sb.dataio.audio import AudioError
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +81,31 @@ def test_what_is_there_is_not_computed_again_and_other_settings_are_refused(grid
         evaluate(*call, "--seed=1")
 
 
+def test_a_model_trained_anew_is_tested_anew(grid, noise, tmp_path):
+    mine = shutil.copytree(grid, tmp_path / "stl")
+    call = [mine, f"--noise={noise}/hum", "--snr_db=0", "--seeds=0"]
+    evaluate(*call)
+    table = mine / "robustness" / "noise_hum" / "0dB" / "predictions_seed_0.csv"
+    first = rows_of(table)
+    for weights in (mine / "seed_0").rglob("*.safetensors"):
+        save_file(
+            {name: 1.1 * value if value.is_floating_point() else value for name, value in load_file(weights).items()},
+            weights,
+        )
+    evaluate(*call)
+    assert {r["p_anger"] for r in rows_of(table)}.isdisjoint(r["p_anger"] for r in first)
+
+
+def test_a_repeat_in_the_making_is_passed_over(grid, noise, tmp_path):
+    mine = shutil.copytree(grid, tmp_path / "stl")
+    summary = json.loads((mine / "summary.json").read_text())
+    del summary["repeats"]["1"]
+    (mine / "summary.json").write_text(json.dumps(summary))
+    cell = next((mine / "seed_0").iterdir())
+    shutil.copytree(cell, cell.with_name(f"{cell.name}.replaced"))
+    assert {r["repeats"] for r in evaluate(mine)} == {1}
+
+
 def test_a_run_under_babble_in_a_room_and_under_attack(grid, noise, tiny_corpus, tmp_path):
     pytest.importorskip("art", reason="the Adversarial Robustness Toolbox (extra [attacks]) is not installed")
     run = grid / "seed_0" / "fold_s01+s02"
@@ -116,6 +144,43 @@ def test_another_corpus_as_a_whole_by_every_cell(grid, tmp_path, tiny_corpus):
     own = f"{{synthetic: {{folder: {tiny_corpus}, options: {{n_speakers: 4, n_utterances: 2}}}}}}"
     with pytest.raises(ValueError, match=r"speaker synthetic/s0[13] is in the train split"):
         evaluate(grid, f"--corpus={own}", f"--output_folder={tmp_path}/c")
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """A CSV of another corpus: its own names of the classes, an utterance of nobody, a broken file."""
+    from mtlaug_sb.corpora.synthetic import Synthetic
+
+    names = {"anger": "rabbia", "happiness": "gioia", "neutral": "neutrale", "sadness": "tristezza"}
+    found = list(Synthetic(n_speakers=2, n_utterances=2, seed=7).read(tmp_path / "audio"))
+    rows = [(u.path, u.speaker if k else "", names[u.labels["emotion"]]) for k, u in enumerate(found)]
+    (tmp_path / "broken.wav").write_bytes(b"")
+    rows.append((tmp_path / "broken.wav", found[0].speaker, "rabbia"))
+    table = tmp_path / "italian.csv"
+    table.write_text("\n".join(["path,speaker,emotion", *(f"{p},{s},{e}" for p, s, e in rows)]) + "\n")
+    back = ", ".join(f"{there}: {here}" for here, there in names.items())
+    return f"corpus: folder, folder: {table}", f"map: {{emotion: {{{back}}}}}", len(found)
+
+
+def test_a_foreign_corpus_is_mapped_step_by_step(grid, foreign, tmp_path, capsys):
+    where, mapping, n = foreign
+    run, out = grid / "seed_0" / "fold_s01+s02", f"--output_folder={tmp_path}/out"
+    with pytest.raises(AudioError, match="--skip_bad_audio"):
+        evaluate(run, f"--corpus={{it: {{{where}}}}}", out)
+    with pytest.raises(ValueError, match=r"no emotion 'anger'; it has gioia, .*rabbia.* by map"):
+        evaluate(run, f"--corpus={{it: {{{where}}}}}", out, "--skip_bad_audio")
+    evaluate(run, f"--corpus={{it: {{{where}, {mapping}}}}}", out, "--skip_bad_audio")
+    assert "1 of 16 utterances have no speaker and are left out" in capsys.readouterr().err
+    assert len(rows_of(next((tmp_path / "out" / "clean").glob("predictions_seed_0*.csv")))) == n - 1
+    with pytest.raises(FileExistsError, match=r"other settings \(test_set\)"):  # the same name, and other classes
+        evaluate(
+            run,
+            f"--corpus={{it: {{{where}, {mapping.replace('rabbia: anger', 'rabbia: sadness')}}}}}".replace(
+                "tristezza: sadness", "tristezza: anger"
+            ),
+            out,
+            "--skip_bad_audio",
+        )
 
 
 def test_a_model_that_answers_otherwise_than_its_predictions_is_told_of(grid, tmp_path, capsys):

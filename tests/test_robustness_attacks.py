@@ -52,6 +52,26 @@ def test_closed_form_of_a_linear_model(linear, method):
         assert torch.allclose((after - before).abs(), budget * (towards.abs() * mask).sum((1, 2)), atol=1e-3)
 
 
+@pytest.mark.parametrize("method", ["fgsm", "pgd"])
+@pytest.mark.parametrize("gap", [20.0, 120.0, 1000.0])
+def test_a_model_that_is_sure_is_attacked_all_the_same(linear, method, gap):
+    model, x, mask, weight = linear
+    truths = torch.tensor([0, 1, 1, 0])
+    sure = nn.functional.one_hot(truths, 2) * gap
+    (change,) = worst_changes(_Shifted(model, sure), x, truths, mask, [0.1], method)
+    towards = torch.where(truths == 0, 1.0, -1.0).view(-1, 1, 1) * (weight[..., 1] - weight[..., 0]).sign()
+    assert torch.allclose(change, 0.1 * towards * mask, atol=1e-5)
+
+
+class _Shifted(nn.Module):
+    def __init__(self, model, shift):
+        super().__init__()
+        self.model, self.shift = model, shift
+
+    def forward(self, x):
+        return self.model(x) + self.shift
+
+
 def test_the_toolbox_is_watched(linear, monkeypatch):
     from art.attacks.evasion import FastGradientMethod
 
@@ -114,6 +134,12 @@ def test_fgsm_spends_its_whole_budget(system, utterances, on, level):
     spent = [float(v) for v in values.values() if float(v) not in (0, np.inf)]  # those whom the attack harmed
     assert spent
     assert spent == pytest.approx([level] * len(spent), rel=0.02)
+
+
+def test_a_front_end_without_gradient_is_told_of(system, utterances, monkeypatch):
+    monkeypatch.setattr(system.network.features, "differentiable", False, raising=False)
+    with pytest.raises(ValueError, match="no gradient to the waveform: attack its --on=features"):
+        next(Attack("fgsm", "waveform", [30]).answers(system, utterances, CELL))
 
 
 def test_an_utterance_is_attacked_alone_as_in_a_batch(system, utterances):

@@ -55,10 +55,14 @@ def test_silent_stretches_are_no_noise():
         Noise("x", [torch.zeros(30000)], [0]).noise(u)
 
 
-def test_the_same_recordings_have_one_fingerprint():
+def test_what_would_sound_otherwise_has_another_fingerprint():
     recordings = noises()
-    settings = [Noise("x", r, [0]).settings for r in (recordings, recordings[::-1], recordings[:2])]
-    assert settings[0] == settings[1] != settings[2]
+    conditions = [Noise("x", r, [0]) for r in (recordings, noises(), recordings[::-1], recordings[:2])]
+    assert conditions[0].settings == conditions[1].settings
+    assert len({c.settings["recordings"] for c in conditions}) == 3
+    heard = [[c.noise(utterance(seed=k)).tolist() for k in range(8)] for c in conditions]  # each draws its recording
+    assert heard[0] == heard[1]
+    assert heard[2] != heard[0] != heard[3]
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from mtlaug_sb.experiment import resolve_experiment
 
 FINISHED = "results.json"
 SETTINGS = "hyperparams.yaml"
+REPLACED = ".replaced"
 # what a run may go on with although it differs
 _FREE = {"overwrite", "cache_mb", "tensorboard"}
 
@@ -64,7 +65,7 @@ def write_settings(hparams_file, overrides):
 
 def set_aside(folder):
     """Where an overwritten run is kept until the new one is finished."""
-    return folder.with_name(f"{folder.name}.replaced")
+    return folder.with_name(f"{folder.name}{REPLACED}")
 
 
 def is_finished(hparams_file, overrides):

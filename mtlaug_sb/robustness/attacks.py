@@ -33,8 +33,8 @@ class Attack:
         Of "pgd".
     source : callable or None
         Cell -> the ``TrainedNetwork`` that the attack is made on, for another system than the one tested (transfer).
-    source_name : str or None
-        What that system is called.
+    source_name, source_id : str or None
+        What that system is called, and what identifies it.
 
     Raises
     ------
@@ -44,7 +44,7 @@ class Attack:
         If the toolbox is not installed.
     """
 
-    def __init__(self, method, on, levels, steps=10, source=None, source_name=None):
+    def __init__(self, method, on, levels, steps=10, source=None, source_name=None, source_id=None):
         if method not in METHODS or on not in TARGETS:
             raise ValueError(f"an attack is one of {', '.join(METHODS)} on {' or '.join(TARGETS)}, not '{method}' on '{on}'")
         if steps < 1 or any(level < 0 for level in levels if on == "features"):
@@ -58,7 +58,7 @@ class Attack:
         self.axis = f"{method.upper()}: " + ("signal-to-noise ratio in dB" if self.unit else "share of features' deviation")
         self.settings = {"kind": "attack", "method": method, "on": on, "levels": self.levels}
         self.settings |= {"steps": steps} if method == "pgd" else {}
-        self.settings |= {"made_on": source_name} if source else {}
+        self.settings |= {"made_on": source_name, "made_on_model": source_id} if source else {}
 
     def answers(self, system, utterances, cell):
         """(probabilities [utterances, classes], further columns of predictions.csv) of each level in turn.
@@ -66,12 +66,18 @@ class Attack:
         Raises
         ------
         ValueError
-            If the system has no gradients, or other features than the one that the attack is made on.
+            If the system has no gradients, or none as far as what is attacked, or other features than the one that the
+            attack is made on.
         """
         made_on = self.source(cell) if self.source else system
         if not hasattr(made_on, "network"):
             raise ValueError(
                 "an SVM on functionals has no gradients: attack a network and try it on the SVM, --transfer_from="
+            )
+        if self.on == "waveform" and not getattr(made_on.network.features, "differentiable", True):
+            raise ValueError(
+                "this network's front end has no gradient to the waveform: attack its --on=features, or --transfer_from= "
+                "another network"
             )
         if self.on == "features" and made_on is not system:
             _check_same_features(made_on, system)
@@ -130,8 +136,7 @@ class _Frozen(nn.Module):
         return super().train(False)
 
     def _logits(self, predictions):
-        # float64: the softmax of a model that is sure has no gradient in float32, which would be taken for robustness
-        return predictions[self.task]["logits"].double()
+        return predictions[self.task]["logits"]
 
 
 class _OfWaveforms(_Frozen):

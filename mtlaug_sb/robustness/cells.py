@@ -1,5 +1,6 @@
 """Finished runs, and what each of them is tested on."""
 
+import hashlib
 import json
 import pathlib
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ import ruamel.yaml
 import torch
 
 from mtlaug_sb.dataio.manifest import read_manifest
+from mtlaug_sb.dataio.run_folder import REPLACED
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,12 @@ class Cell:
             return self.results["class_label"]
         return ruamel.yaml.YAML().load(settings)["class_label"]
 
+    def fingerprint(self):
+        """What identifies the trained system, 16 hexadecimal digits: a training anew is another one."""
+        model = self.folder / "model"
+        files = [p for p in sorted(model.rglob("*")) if p.is_file()] if model.is_dir() else [self.folder / "results.json"]
+        return hashlib.sha1(b"".join(hashlib.sha1(p.read_bytes()).digest() for p in files)).hexdigest()[:16]
+
     def records(self, split="test"):
         """The manifest of a split.
 
@@ -91,9 +99,11 @@ def find_cells(result):
         started = result.is_dir() and any(result.glob("seed_*"))
         what = "the grid there is not finished: call its command again" if started else "neither a run nor a grid"
         raise FileNotFoundError(f"no results.json and no summary.json in '{result}': {what}")
+    repeats = _read(result / "summary.json")["repeats"]  # others may be in the making
     cells = [
         Cell(path.parent, path.parent.parent.name.removeprefix("seed_"), path.parent.name, _read(path))
         for path in sorted(result.glob("seed_*/fold_*/results.json"))
+        if path.parent.parent.name.removeprefix("seed_") in repeats and not path.parent.name.endswith(REPLACED)
     ]
     if not cells:
         raise FileNotFoundError(f"'{result}' has a summary but no cell seed_*/fold_*: the trained systems are needed")

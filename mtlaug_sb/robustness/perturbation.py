@@ -8,6 +8,20 @@ from torch import nn
 METHODS = ("fgsm", "pgd")
 
 
+class LogOdds(nn.Module):
+    """The logarithm of the odds against the true class, the mean over the batch.
+
+    It grows with the cross entropy, so that a row's steepest ascent is the same; but the cross entropy of a model that is
+    sure has no gradient left in floating point, which would be taken for robustness (Athalye et al. 2018).
+    """
+
+    def forward(self, logits, truths):
+        """Logits [batch, classes], truths int64 [batch] or one-hot [batch, classes] -> scalar."""
+        truths = truths.argmax(1) if truths.ndim > 1 else truths
+        true = nn.functional.one_hot(truths, logits.shape[1]).bool()
+        return (logits.masked_fill(true, -torch.inf).logsumexp(1) - logits[true]).mean()
+
+
 def worst_changes(model, x, truths, mask, budgets, method, steps=10, device="cpu"):
     """For each budget, the change of ``x`` within it that makes a model err most, of all changes found so far.
 
@@ -46,7 +60,7 @@ def worst_changes(model, x, truths, mask, budgets, method, steps=10, device="cpu
     worst, n_classes = _margin(model, x, truths, device)
     one_hot = nn.functional.one_hot(truths, n_classes).float().numpy()
     kind = "cpu" if device == "cpu" else "gpu"
-    classifier = load_toolbox()["classifier"](model, nn.CrossEntropyLoss(), tuple(x.shape[1:]), n_classes, device_type=kind)
+    classifier = load_toolbox()["classifier"](model, LogOdds(), tuple(x.shape[1:]), n_classes, device_type=kind)
     given = {"x": x.numpy(), "y": one_hot, "mask": mask.float().numpy()}
     # the direction of one step does not depend on how long it is
     direction = _change(classifier, "fgsm", 1.0, 1, given, mask).round() if method == "fgsm" else None

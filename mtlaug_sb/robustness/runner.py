@@ -12,12 +12,12 @@ from mtlaug_sb.evaluation.results import read_predictions, write_predictions
 from mtlaug_sb.evaluation.significance import interval, resample_speakers, resampled_uars
 from mtlaug_sb.evaluation.summary import pool_predictions, summarise_rows
 
-SETTINGS, SUMMARY = "settings.json", "robustness.json"
+SETTINGS, SUMMARY, MODEL = "settings.json", "robustness.json", "model.sha1"
 RESAMPLES = 2000
 
 
 def run_conditions(conditions, cells, system_of, utterances_of, folder, repeat_of=None, progress=True):
-    """Test every cell under every condition; what is on disk already is not computed again.
+    """Test every cell under every condition; what is on disk already, of the same model, is not computed again.
 
     Arguments
     ---------
@@ -51,7 +51,8 @@ def run_conditions(conditions, cells, system_of, utterances_of, folder, repeat_o
         _check_settings(condition, folder / condition.name)
     with tqdm(total=len(conditions) * len(cells), unit="cell", disable=not progress) as bar:
         for cell in cells:
-            missing = [c for c in conditions if not all(p.is_file() for p in _files(folder, c, cell, repeat_of))]
+            model = cell.fingerprint()
+            missing = [c for c in conditions if not all(_is_of(p, model) for p in _files(folder, c, cell, repeat_of))]
             bar.update(len(conditions) - len(missing))
             if not missing:
                 continue
@@ -62,6 +63,9 @@ def run_conditions(conditions, cells, system_of, utterances_of, folder, repeat_o
                 answers = condition.answers(system, utterances, cell)
                 for path, (probabilities, columns) in zip(paths, answers, strict=True):
                     _write(path, system.classes, utterances, probabilities, columns)
+                    write_atomically(path.with_name(MODEL), model)
+                    # not before: a call that fails at once decides nothing
+                    write_atomically(folder / condition.name / SETTINGS, json.dumps(condition.settings, indent=1))
                 bar.update()
     rows = [row for c in conditions for row in _summaries(folder, c, cells, repeat_of)]
     known = {(row["condition"], row["level"]) for row in rows}
@@ -110,6 +114,12 @@ def _files(folder, condition, cell, repeat_of):
     return [folder / level_folder(condition, level) / below for level in condition.levels]
 
 
+def _is_of(path, model):
+    """Whether predictions are there, and made by this model."""
+    made_by = path.with_name(MODEL)
+    return path.is_file() and made_by.is_file() and made_by.read_text(encoding="utf-8") == model
+
+
 def _check_settings(condition, folder):
     path = folder / SETTINGS
     # levels of noise may be added later: one does not change the others
@@ -121,8 +131,6 @@ def _check_settings(condition, folder):
                 f"'{folder}' holds this condition with other settings ({', '.join(sorted(changed))}); choose another "
                 "--output_folder"
             )
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(condition.settings, indent=1))
 
 
 def _write(path, classes, utterances, probabilities, columns):

@@ -105,10 +105,10 @@ class Babble(Noise):
     def __init__(self, records, read_audio, snrs_db, seed=0, talkers=6):
         self.name, self.levels, self.seed, self.talkers = "babble", [float(snr) for snr in snrs_db], seed, talkers
         self.read_audio, self.speech = read_audio, {}
-        for record in records:
+        for record in sorted(records, key=lambda r: (r["corpus"], r["recording"])):
             self.speech.setdefault(person(record) or record["recording"], []).append(record)
-        made_of = hashlib.sha1("".join(sorted(r["recording"] for r in records)).encode()).hexdigest()[:16]
-        self.settings = {"kind": "babble", "talkers": talkers, "seed": seed, "recordings": made_of}
+        made_of = hashlib.sha1("".join(r["recording"] for people in self.speech.values() for r in people).encode())
+        self.settings = {"kind": "babble", "talkers": talkers, "seed": seed, "recordings": made_of.hexdigest()[:16]}
 
     def noise(self, utterance):
         """The babble around an utterance, [time], before it is scaled."""
@@ -177,8 +177,8 @@ def read_environments(folder, read_audio):
 
 
 def fingerprint(recordings):
-    """What identifies a list of recordings, in whatever order: 16 hexadecimal digits of their samples."""
-    return hashlib.sha1("".join(sorted(map(samples_hash, recordings))).encode()).hexdigest()[:16]
+    """What identifies a list of recordings, in this order: 16 hexadecimal digits of their samples."""
+    return hashlib.sha1("".join(map(samples_hash, recordings)).encode()).hexdigest()[:16]
 
 
 def samples_hash(wav):
@@ -188,5 +188,6 @@ def samples_hash(wav):
 
 def _generator(seed, name, utterance):
     """By the samples, not by the name: an utterance is heard in one noise, whatever a corpus reader calls it."""
-    text = f"{seed} {name} {utterance.record['recording']}"
+    recording = utterance.record.get("recording") or samples_hash(utterance.wav)  # which it is, where it was read
+    text = f"{seed} {name} {recording}"
     return torch.Generator().manual_seed(int.from_bytes(hashlib.sha1(text.encode()).digest()[:7], "big"))
