@@ -14,6 +14,7 @@ has left in it is shown as well. The page needs no network and no other file. Ne
 import argparse
 import base64
 import io
+import json
 import pathlib
 import sys
 from dataclasses import dataclass, field
@@ -157,10 +158,11 @@ def under_conditions(results):
         chance = 1 / len(next(r for r in results if name in r.robustness).grid.classes)
         parts = []
         for axis, panels in groups.items():
-            panels = {c: {s: clean[s] + some for s, some in curves.items()} for c, curves in panels.items()}
-            noise = {c: p for c, p in panels.items() if c.startswith("noise_")}
+            panels = {c: {s: clean[s] + some for s, some in curves.items()} for c, curves in apart(panels).items()}
+            systems_there = {s for curves in panels.values() for s in curves}
+            noise = {c: p for c, p in panels.items() if c.startswith("noise_") and p.keys() == systems_there}
             if len(noise) > 1:
-                panels = {"mean over environments": mean_of(noise)} | panels
+                panels = {f"mean over {len(noise)} environments": mean_of(noise)} | panels
             alt = f"UAR against {axis}; bands are 95 % intervals over speakers, the dotted line is guessing"
             parts.append(part(image=svg(figure_of_levels(panels, axis, chance)), alt=alt))
         table = [["system", "condition", "level", "UAR", "95 % interval", "WA", "lowest recall"]]
@@ -172,7 +174,10 @@ def under_conditions(results):
                 figures = [show(row), interval_of(row), f"{row['WA']:.3f}", f"{lowest} {recalls[lowest]:.2f}"]
                 table.append([system, row["condition"], level, *figures])
         parts.append(part("Figures", table=table))
-        note = "Trained as above; only the test is another. Each system is given the same test set in noise and in rooms."
+        note = (
+            "Trained as above; only the test is another. What shares a panel was given the very same test set in noise and "
+            "in rooms; a mean is over the levels and environments that every system was tested in."
+        )
         yield section(name, name.replace("_", " ").capitalize(), note, parts)
 
 
@@ -205,7 +210,8 @@ def embeddings(results, own):
         read_audio = AudioReader(sample_rate_of(cell))
         try:
             vectors, tested, records = embed(cell, TrainedNetwork(cell.folder, plugins=own.plugins), read_audio)
-        except (ValueError, OSError) as error:  # the audio or a plugin is not here: the rest of the page is worth having
+        # the audio or a plugin is not here, or the model fails: the rest of the page is worth having
+        except (ValueError, KeyError, OSError, ImportError, RuntimeError) as error:
             parts.append(part(r.name, f"Not drawn: {error}"))
             continue
         colours = {
@@ -237,12 +243,26 @@ def learning_curves(results):
 # ---------------------------------------------------------------------- pieces
 
 
+def apart(panels):
+    """The panels, with a panel of its own for each test that systems have under one name with other settings."""
+    split = {}
+    for condition, curves in panels.items():
+        kinds = {}
+        for system, rows in curves.items():
+            about = {k: v for k, v in rows[0].get("settings", {}).items() if k != "levels"}
+            kinds.setdefault(json.dumps(about, sort_keys=True), {})[system] = rows
+        for some in kinds.values():
+            split[condition if len(kinds) == 1 else f"{condition} of {', '.join(some)}"] = some
+    return split
+
+
 def mean_of(panels):
-    """{system: rows} of the mean over the environments at each level; its band is the mean of the bands."""
+    """{system: rows} of the mean over the environments at each level that all have; its band is the mean of the bands."""
     curves = {}
+    everywhere = set.intersection(*({row["level"] for row in rows} for p in panels.values() for rows in p.values()))
     for system in dict.fromkeys(s for p in panels.values() for s in p):
         of_system = [row for p in panels.values() for row in p.get(system, [])]
-        for level in dict.fromkeys(row["level"] for row in of_system):
+        for level in dict.fromkeys(row["level"] for row in of_system if row["level"] in everywhere):
             some = [row for row in of_system if row["level"] == level]
             mean = {key: float(np.mean([row[key] for row in some])) for key in ("UAR", "UAR_low", "UAR_high")}
             curves.setdefault(system, []).append({"level": level, **mean})

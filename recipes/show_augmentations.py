@@ -25,7 +25,7 @@ import torch
 from hyperpyyaml import load_hyperpyyaml
 from report import part, section, uri, write_page
 
-from mtlaug_sb.dataio.audio import AudioReader
+from mtlaug_sb.dataio.audio import AudioError, AudioReader
 from mtlaug_sb.evaluation.augmentation_sheet import augment, figure_of_sheet
 from mtlaug_sb.experiment import read_experiment
 from mtlaug_sb.options import parse_own, read_arguments
@@ -69,11 +69,16 @@ def main(arguments):
 
 
 def neighbour(file, read_audio):
-    """The next audio file of the folder, in order of name; None where the file is alone."""
+    """The next audio file of the folder that can be read, in order of name; None where there is none."""
     paths = [u.path for u in make("corpus/folder").read(file.parent)]
     others = [path for path in paths if pathlib.Path(path).parent == file.parent and pathlib.Path(path).name != file.name]
     after = [path for path in others if pathlib.Path(path).name > file.name]
-    return read_audio((after or others)[0]) if others else None
+    for path in (*after, *others):
+        try:
+            return read_audio(path)
+        except AudioError:  # nobody asked for it
+            continue
+    return None
 
 
 def write(examples, own, rate):

@@ -104,6 +104,16 @@ def test_holm_by_hand_and_wilcoxon_without_differences():
     assert wilcoxon_p(np.array([0.3, 0.1 + 0.2]), np.array([0.1 + 0.2, 0.3])) == 1.0
 
 
+def test_of_few_pairs_wilcoxon_is_exact():
+    for n in (3, 5, 8, 10):
+        differences = np.random.default_rng(n).normal(0.3, 1, n)
+        expected = scipy.stats.wilcoxon(differences, method="exact").pvalue
+        assert wilcoxon_p(differences, np.zeros(n)) == pytest.approx(expected)
+    assert wilcoxon_p(np.arange(1.0, 6.0), np.zeros(5)) == pytest.approx(2 / 2**5)
+    # with zeros and ties, by counting: ranks 3, 4, 5 of Pratt's method, alike, and two ways of eight as far from the middle
+    assert wilcoxon_p(np.array([0.1, 0.1, 0.0, 0.0, 0.1]), np.zeros(5)) == pytest.approx(2 / 8)
+
+
 # ---------------------------------------------------------------------- made-up grids
 
 
@@ -205,3 +215,16 @@ def test_files_that_contradict_the_summary(tmp_path):
         table.write_text(good.replace(old, new))
         with pytest.raises(ValueError, match=says):
             compare.main([folder])
+
+
+def test_other_noise_under_one_name_is_refused(tmp_path):
+    paths = [pathlib.Path(grid(tmp_path / name)) for name in "abc"]
+    for path, heard, level in zip(paths, ("x", "y", "y"), (10, 10, 0), strict=True):
+        (table,) = path.glob("*.csv")
+        header, *rows = table.read_text().splitlines()
+        table.write_text("\n".join([f"{header},heard", *(f"{row},{heard}" for row in rows)]) + "\n")
+        summary = json.loads((path / "summary.json").read_text())
+        (path / "summary.json").write_text(json.dumps({**summary, "condition": "noise_rain", "level": level}))
+    with pytest.raises(ValueError, match="'a' and 'b' cannot be compared: under 'noise_rain 10' they heard"):
+        compare.main(list(map(str, paths[:2])))
+    assert compare.main([str(paths[0]), str(paths[2])])["tests"]  # what noise costs

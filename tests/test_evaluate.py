@@ -54,7 +54,7 @@ def test_noise_on_every_cell_as_the_comparison_reads_it(grid, noise, tmp_path, c
     assert [r["prediction"] for r in clean] == [r["prediction"] for r in before]
     out, err = capsys.readouterr()
     assert "warning" not in err
-    assert "| mean over environments | 0 dB |" in out
+    assert "| mean over 2 environments | 0 dB |" in out
     hiss = tmp_path / "out" / "noise_hiss" / "0dB"
     summary = json.loads((hiss / "summary.json").read_text())
     assert (summary["condition"], summary["level"], summary["utterances"]) == ("noise_hiss", 0.0, 32)

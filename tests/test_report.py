@@ -91,6 +91,31 @@ def test_a_recording_that_is_gone_leaves_the_rest(page, tmp_path):
     assert "Confusions" in text
 
 
+def test_other_noise_gets_a_panel_of_its_own_and_a_mean_is_over_what_all_have():
+    import report
+
+    def rows(uars, seed=0):
+        settings = {"kind": "noise", "seed": seed, "levels": list(uars)}
+        return [{"level": k, "UAR": u, "UAR_low": u, "UAR_high": u, "settings": settings} for k, u in uars.items()]
+
+    panels = {"noise_rain": {"a": rows({10: 0.8, 0: 0.4}), "b": rows({10: 0.6})}}
+    assert report.apart(panels) == panels
+    assert set(report.apart({"noise_rain": {**panels["noise_rain"], "c": rows({10: 0.5}, seed=1)}})) == {
+        "noise_rain of a, b", "noise_rain of c",
+    }  # fmt: skip
+    panels["noise_wind"] = {"a": rows({10: 0.6}), "b": rows({10: 0.4})}
+    means = {system: [(r["level"], r["UAR"]) for r in some] for system, some in report.mean_of(panels).items()}
+    assert means == {"a": [(10, pytest.approx(0.7))], "b": [(10, pytest.approx(0.5))]}
+
+
+def test_a_model_without_manifests_leaves_the_rest(page, tmp_path):
+    import report
+
+    run = shutil.copytree(page[0].parent / "mtl_aug" / "seed_0" / "fold_s01+s02", tmp_path / "run")
+    shutil.rmtree(run / "save")
+    assert "it has no manifests" in report.main([str(run), "-o", str(tmp_path / "r.html"), "--resamples=100"])
+
+
 def test_loss_terms_are_told_from_metrics(tmp_path):
     from mtlaug_sb.evaluation.report_figures import figure_of_loss_terms
 

@@ -65,6 +65,18 @@ def test_what_would_sound_otherwise_has_another_fingerprint():
     assert heard[2] != heard[0] != heard[3]
 
 
+def test_environments_by_their_folders(tmp_path, monkeypatch):
+    files = ["day/street/a.wav", "night/street/b.wav", "cafe_2/ch01.wav", "cafe_2/ch02.wav", "cafe_2/ch16.wav", "rain/x.wav"]
+    lay_out(tmp_path, files)
+    found = read_environments(tmp_path, lambda path: path.removeprefix(f"{tmp_path}/"))
+    assert found == {
+        "cafe_2": ["cafe_2/ch01.wav"], "day_street": ["day/street/a.wav"], "night_street": ["night/street/b.wav"],
+        "rain": ["rain/x.wav"],
+    }  # fmt: skip
+    monkeypatch.chdir(tmp_path / "rain")
+    assert list(read_environments(".", lambda path: path)) == ["rain"]
+
+
 @pytest.fixture
 def speech(tmp_path):
     """Records of five speakers in two files each, a tone of its own per speaker."""

@@ -3,6 +3,7 @@
 import html
 import os
 import re
+import shutil
 
 import pytest
 import soundfile
@@ -35,6 +36,18 @@ def sheet(voices, tmp_path_factory):
     finally:
         os.chdir(before)
     return folder, made
+
+
+def test_a_front_end_that_trims_and_has_deltas(voices, tmp_path, monkeypatch):
+    import show_augmentations
+
+    monkeypatch.chdir(ROOT)
+    near = shutil.copy(voices[0], tmp_path / "a.wav")
+    (tmp_path / "b.wav").write_bytes(b"broken")
+    call = [str(near), "-o", str(tmp_path / "out"), "--hparams=hparams/mtl_aug_robust.yaml", "--modules.features.deltas=1"]
+    made = show_augmentations.main(call)
+    assert {e.features.shape[1] for e in made.values()} == {64}
+    assert len(made["specaugment"].wav) == len(made["none"].wav)
 
 
 def test_a_page_a_picture_and_sound(sheet):

@@ -1,5 +1,6 @@
 """One utterance under each augmentation: what was done to it, measured, and how it looks."""
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +23,7 @@ class Augmented:
     wav : torch.Tensor
         Samples [time]: what is heard.
     features : torch.Tensor
-        [frames, dim]: what the encoder is given.
+        [frames, dim]: what the encoder is given; of a log-mel spectrogram with the silence around it, without deltas.
     done : str
         What was done, measured.
     resynthesised : bool
@@ -56,6 +57,7 @@ def augment(effect, front_end, wav, partner, generator, sample_rate):
     ValueError
         If an effect changes features that nothing is known of how to hear them.
     """
+    front_end = _whole(front_end)
     size = max(len(wav), len(partner))
     wavs = torch.stack([torch.nn.functional.pad(w, (0, size - len(w))) for w in (wav, partner)])
     lengths = torch.tensor([len(wav) / size, len(partner) / size], dtype=torch.float64)
@@ -78,6 +80,15 @@ def augment(effect, front_end, wav, partner, generator, sample_rate):
     heard = resynthesise(start, goal, front_end)
     step_s = len(wav) / sample_rate / n_frames
     return Augmented(heard, goal, _done_to_features(before[0, :n_frames], goal, shares, step_s), True)
+
+
+def _whole(front_end):
+    """A log-mel front end without its deltas and with the silence that it leaves out: what can be heard again."""
+    if not hasattr(front_end, "bands"):
+        return front_end
+    front_end = copy.copy(front_end)
+    front_end.trim_db, front_end.deltas = None, 0
+    return front_end
 
 
 def figure_of_sheet(examples, sample_rate):

@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -29,6 +29,10 @@ class GridResult:
         Utterance -> (speaker, class).
     confusions : array of int
         [repeats, speakers, truth, prediction].
+    condition : str
+        Under which it was tested, where recipes/evaluate.py did it.
+    heard : dict
+        Utterance -> what identifies the samples that were given to the system, as far as it is known.
     """
 
     name: str
@@ -38,6 +42,8 @@ class GridResult:
     folds: list
     truths: dict
     confusions: np.ndarray
+    condition: str = ""
+    heard: dict = field(default_factory=dict)
 
 
 def uar(confusions):
@@ -85,7 +91,9 @@ def read_grid(folder, name):
     folds = sorted(map(sorted, summary.get("folds") or [[speaker] for speaker in speakers]))
     if sorted(s for fold in folds for s in fold) != speakers:
         raise ValueError(f"'{folder}': the folds of summary.json test {folds}, the predictions are of {speakers}")
-    result = GridResult(name, classes, seeds, speakers, folds, truths, confusions)
+    condition = f"{summary.get('condition', '')} {summary.get('level') or ''}".strip()
+    heard = {row["id"]: row["heard"] for row in tables[seeds[0]] if "heard" in row}
+    result = GridResult(name, classes, seeds, speakers, folds, truths, confusions, condition, heard)
     for what, recomputed in (("UAR", uar(confusions.sum(1))), ("mean_of_folds_UAR", fold_uars(result).mean(1))):
         said = [summary["repeats"][seed][what] for seed in seeds]
         if not np.allclose(said, recomputed, atol=1e-6):
@@ -114,7 +122,7 @@ def fold_uars(result):
 
 
 def check_comparable(results):
-    """Refuse systems that were not tested on the same: classes, utterances and their truths, folds.
+    """Refuse systems that were not tested on the same: classes, utterances and their truths, noise, folds.
 
     Raises
     ------
@@ -137,6 +145,9 @@ def check_comparable(results):
         for utterance, truth in first.truths.items():
             if other.truths[utterance] != truth:
                 raise ValueError(f"{pair}: {utterance} is {truth} in one and {other.truths[utterance]} in the other")
+        for utterance in first.heard.keys() & other.heard.keys() if first.condition == other.condition else ():
+            if first.heard[utterance] != other.heard[utterance]:
+                raise ValueError(f"{pair}: under '{first.condition}' they heard {utterance} in other noise, or elsewhere")
         if first.folds != other.folds:
             shown = [f"{len(r.folds)} folds ({', '.join('+'.join(f) for f in r.folds[:3])}, ...)" for r in (first, other)]
             raise ValueError(f"{pair}: they were tested in different folds: {shown[0]} and {shown[1]}")

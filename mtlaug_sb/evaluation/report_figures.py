@@ -41,7 +41,8 @@ def figure_of_levels(panels, unit, chance):
         ax.grid(alpha=0.3)
     figure.supxlabel(unit, fontsize="medium")
     figure.supylabel("UAR", fontsize="medium")
-    axes[0].legend(fontsize="small", frameon=False)
+    lines = {line.get_label(): line for ax in axes for line in ax.lines if not line.get_label().startswith("_")}
+    axes[0].legend(lines.values(), lines.keys(), fontsize="small", frameon=False)
     return figure
 
 

@@ -32,6 +32,11 @@ def embed(cell, system, read_audio, most=MOST, seed=0):
         [utterances].
     records : list of dict
         Of the manifests, with ``class``.
+
+    Raises
+    ------
+    ValueError
+        If the cell has no manifests.
     """
     generator = np.random.default_rng(seed)
     records = {}
@@ -44,6 +49,8 @@ def embed(cell, system, read_audio, most=MOST, seed=0):
     kept += _draw(ids[False], most - len(kept), generator)
     some = {k: records[k] for k in kept}
     utterances = read_utterances(some, cell.class_label, cell.results["classes"], read_audio)
+    if not utterances:
+        raise ValueError(f"'{cell.folder}' does not say what it was tested on: it has no manifests")
     embeddings = system.embeddings([u.wav for u in utterances]).float().numpy()
     tested = np.array([u.record["tested"] for u in utterances])
     return embeddings, tested, [{**u.record, "class": u.truth} for u in utterances]

@@ -101,10 +101,11 @@ def to_markdown(rows):
         within = f"{low:.3f} to {high:.3f}" if row["speakers"] > 1 else "one speaker"
         lines.append(f"| {row['condition']} | {level} | {row['UAR']:.3f}{spread} | {within} | {row['WA']:.3f} | {recalls} |")
     noise = [row for row in rows if row["kind"] == "noise"]
-    if len({row["condition"] for row in noise}) > 1:
-        for level in sorted({row["level"] for row in noise}, reverse=True):
-            mean = np.mean([row["UAR"] for row in noise if row["level"] == level])
-            lines.append(f"| mean over environments | {level:g} dB | {mean:.3f} | | | |")
+    names = {row["condition"] for row in noise}
+    for level in sorted({row["level"] for row in noise}, reverse=True):
+        uars = [row["UAR"] for row in noise if row["level"] == level]
+        if len(uars) == len(names) > 1:  # each of them has that level
+            lines.append(f"| mean over {len(uars)} environments | {level:g} dB | {np.mean(uars):.3f} | | | |")
     return "\n".join(lines) + "\n"
 
 
@@ -151,9 +152,10 @@ def _summaries(folder, condition, cells, repeat_of):
         summary = summarise_rows(tables, folds, classes)
         about = {"condition": condition.name, "level": level, "unit": condition.unit, "axis": condition.axis}
         about |= {"kind": condition.settings["kind"], "speakers": len({s for fold in folds for s in fold})}
+        about |= {"settings": condition.settings}
         for repeat, paths in files.items():
             pool_predictions(paths, place / f"predictions_seed_{repeat}.csv")
-        write_atomically(place / "summary.json", json.dumps({**summary, **about, "settings": condition.settings}, indent=1))
+        write_atomically(place / "summary.json", json.dumps({**summary, **about}, indent=1))
         grid = read_grid(place, condition.name)
         low, high = interval(resampled_uars(grid.confusions, resample_speakers(len(grid.speakers), RESAMPLES, 0)))
         repeats = list(summary["repeats"].values())

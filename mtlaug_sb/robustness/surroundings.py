@@ -3,6 +3,7 @@ a seed, the condition's name and the recording's own samples."""
 
 import hashlib
 import pathlib
+from collections import Counter
 
 import numpy as np
 import torch
@@ -155,25 +156,33 @@ class Room(Heard):
 def read_environments(folder, read_audio):
     """{environment: recordings, samples [time] each} of DEMAND and of any other folder per environment, below a folder.
 
+    Of several channels, called ch01, ch02, ..., the first one is taken: they recorded the same scene.
+
     Raises
     ------
     FileNotFoundError
         If the folder is not there, or holds no audio.
     """
-    folder = pathlib.Path(folder)
+    folder = pathlib.Path(folder).absolute()  # with a name, even if it is "."
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder of recordings '{folder}'")
     of_demand = list(make("corpus/demand").read(folder))
     # of DEMAND's folders no other channel, nor the same environment at another rate
-    taken = {u.labels["environment"] for u in of_demand}
-    others = make("corpus/folder", label_from_folder="environment").read(folder)
-    others = [u for u in others if environment_of(pathlib.Path(u.path)) not in taken]
-    environments = {}
-    for utterance in of_demand + others:
-        environments.setdefault(utterance.labels["environment"], []).append(read_audio(utterance.path))
+    environments = {u.labels["environment"]: [u.path] for u in of_demand}
+    places = {}
+    for path in (pathlib.Path(u.path) for u in make("corpus/folder").read(folder)):
+        if environment_of(path) not in environments:
+            places.setdefault(path.parent, []).append(path)
+    called = Counter(place.name for place in places)
+    for place, paths in places.items():
+        channels = {path.stem.lower(): path for path in paths}
+        if {"ch01", "ch02"} <= channels.keys():
+            paths = [channels["ch01"]]
+        name = place.name if called[place.name] == 1 else "_".join(place.relative_to(folder).parts)
+        environments[name] = list(map(str, paths))
     if not environments:
         raise FileNotFoundError(f"no audio file below '{folder}'")
-    return environments
+    return {name: [read_audio(path) for path in paths] for name, paths in environments.items()}
 
 
 def fingerprint(recordings):
