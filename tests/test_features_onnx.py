@@ -251,6 +251,14 @@ def test_the_weights_learn_which_layer_knows(join):
     assert encoder.layer_weights.argmax() == 1
 
 
+def test_skip_puts_the_layers_beside_the_dense_frames_on_top():
+    encoder = make("encoder/weighted_layers", input_size=12, n_layers=3, output_size=4, skip=True).eval()
+    (joined, _), (dense, _), (top, _) = encoder(torch.rand(2, 5, 12), torch.tensor([1.0, 0.4]))
+    assert top.shape[2] == encoder.output_size == 4 + 12
+    assert torch.equal(top, torch.cat([dense, joined], dim=2))
+    assert not top[1, 2:].any()
+
+
 # ---------------------------------------------------------------------- effects on such features
 
 

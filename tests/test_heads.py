@@ -8,6 +8,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from mtlaug_sb.attention import AttentionPooling
 from mtlaug_sb.heads.blstm_attention import BLSTMAttention
 from mtlaug_sb.heads.decoder import Decoder
+from mtlaug_sb.heads.statistics_pooling import StatisticsPooling
 from mtlaug_sb.statistics_pooling import pool_functionals
 
 
@@ -66,3 +67,13 @@ def test_a_functional_that_hardly_varied_in_training_does_not_count_many_times_o
     head.functionals_dropout.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
     head.eval()(0.1 * torch.randn(4, 6, 5), torch.ones(4))
     assert 0.1 < seen[0].abs().max() < 0.5 / 0.05**0.5
+
+
+def test_the_linear_head_does_not_care_for_the_size_of_a_dimension():
+    torch.manual_seed(0)
+    head, frames, lengths = StatisticsPooling(3, n_classes=2), torch.randn(8, 9, 3), torch.ones(8)
+    larger = head(1000 * frames + 7, lengths)
+    assert torch.allclose(head(frames, lengths)["logits"], larger["logits"], atol=1e-3)
+    assert torch.allclose(larger["embedding"].std(0, correction=0), torch.ones(6), atol=1e-3)
+    # linear: what it says of the embeddings' mean is the mean of what it says
+    assert torch.allclose(head.classify(larger["embedding"].mean(0)), larger["logits"].mean(0), atol=1e-5)

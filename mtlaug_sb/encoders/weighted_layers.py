@@ -32,6 +32,8 @@ class WeightedLayers(nn.Module):
         Share of the dense layer's inputs left out in training, each for a whole utterance.
     dropout : float
         After the dense layer.
+    skip : bool
+        On top, the dense layer's frames and what it reads, side by side: nothing that the front end knows is lost.
 
     Raises
     ------
@@ -48,21 +50,23 @@ class WeightedLayers(nn.Module):
 
     example = {"n_layers": 2}
 
-    def __init__(self, input_size, n_layers, output_size=64, join="all", input_dropout=0.3, dropout=0.2):
+    def __init__(self, input_size, n_layers, output_size=64, join="all", input_dropout=0.3, dropout=0.2, skip=False):
         super().__init__()
         if n_layers < 1 or input_size % n_layers:
             raise ValueError(f"{n_layers} layers do not divide {input_size} dimensions")
         if join not in ("mean", "all"):
             raise ValueError(f"join must be 'mean' or 'all', is {join!r}")
-        self.n_layers, self.join, self.output_size = n_layers, join, output_size
+        self.n_layers, self.join, self.skip = n_layers, join, skip
         self.layer_weights = nn.Parameter(torch.zeros(n_layers))
         self.input_dropout = nn.Dropout1d(input_dropout)
-        self.dense = nn.Linear(input_size if join == "all" else input_size // n_layers, output_size, bias=False)
+        joined_size = input_size if join == "all" else input_size // n_layers
+        self.dense = nn.Linear(joined_size, output_size, bias=False)
         self.norm = FrameBatchNorm(output_size)
         self.dropout = nn.Dropout(dropout)
+        self.output_size = output_size + skip * joined_size
 
     def forward(self, features, lengths):
-        """What the dense layer reads and what it gives, [batch, frames, dim], padding zero, each with the lengths."""
+        """What the dense layer reads, what it gives, and with ``skip`` both; [batch, frames, dim], padding zero."""
         layers = features.unflatten(2, (self.n_layers, -1))
         layers = nn.functional.layer_norm(layers, layers.shape[3:])
         if self.join == "mean":
@@ -72,6 +76,7 @@ class WeightedLayers(nn.Module):
         joined = zero_padding(joined, lengths)
         valid = valid_mask(lengths, joined.shape[1])
         seen = self.input_dropout(joined.transpose(1, 2)).transpose(1, 2)
-        frames = joined.new_zeros(*joined.shape[:2], self.output_size)
+        frames = joined.new_zeros(*joined.shape[:2], self.dense.out_features)
         frames[valid] = self.dropout(self.norm(self.dense(seen[valid])).relu())
-        return [(joined, lengths), (frames, lengths)]
+        layers = [joined, frames, torch.cat([frames, joined], dim=2)] if self.skip else [joined, frames]
+        return [(frames, lengths) for frames in layers]
