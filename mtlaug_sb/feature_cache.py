@@ -79,7 +79,7 @@ class FeatureCache:
         if not path or not path.exists():
             return None
         features, note, device = torch.load(path, weights_only=True)
-        return features.to(device), note.to(device)
+        return features.to(device), note
 
     def _into_folder(self, key, features, note):
         path = self.folder and self._path(key)

@@ -76,7 +76,7 @@ def read_arguments(arguments):
         elif value is None:
             raise ValueError(f"--{key} needs a value: --{key}=...")
         else:
-            _set(overrides, hparams, key, _parse(key, value))
+            _set(overrides, hparams, key, value if _is_text(key, value) else _parse(key, value))
     check_settings(ruamel.yaml.YAML().load(resolve_experiment(hparams_file, overrides)))
     try:
         _, run_opts, _ = RunOptions.from_command_line_args([hparams_file, *run_options])
@@ -131,6 +131,12 @@ def _pairs(tokens):
         if not equals:
             value = tokens.pop(0) if tokens and not tokens[0].startswith("--") else None
         yield key, value
+
+
+def _is_text(key, value):
+    """Whether a value is what it looks like, a path or a name: 03_01 would be the number 301 in YAML, and # a comment."""
+    is_list = value.startswith("[") or value in ("null", "~", "")
+    return (key.endswith("_folder") or key in ("train_log", "test_speaker")) and not is_list and not value.startswith("!")
 
 
 def _parse(key, value):

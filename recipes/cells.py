@@ -135,6 +135,7 @@ def share(folder, hparams_file, overrides, manifests, read_audio, megabytes, wor
 def run_cells(hparams_file, run_opts, cells, open_cells, workers, shared, megabytes):
     """Run the open cells, some at a time; returns {path: error} of what failed in every round."""
     failures = {}
+    before = {p: _stamp(p) for p in cells}  # with --overwrite there are finished cells of another training
     bar = tqdm(total=len(cells), initial=len(cells) - len(open_cells), unit="cell", smoothing=0)
     for _ in range(ROUNDS):
         if not open_cells:
@@ -142,24 +143,33 @@ def run_cells(hparams_file, run_opts, cells, open_cells, workers, shared, megaby
         common = (workers["threads"], str(shared), megabytes, os.getcwd(), workers["parent"])
         work = [joblib.delayed(run_cell)(hparams_file, run_opts, cells[p], *common) for p in open_cells]
         try:
-            for path, error, hopeless in in_any_order(workers["backend"], work, bar, cells):
+            for path, error, hopeless in in_any_order(workers["backend"], work, bar, open_cells, before):
                 failures[path] = error
                 if hopeless:  # wrong settings or data: every cell would say the same, as often as it is tried
                     raise ValueError(error)
         except WORKER_DIED as error:
             # what it had finished is on disk
             bar.write(f"a worker died: {str(error).splitlines()[0]}")
-        open_cells = [p for p in open_cells if not (p / "results.json").exists()]
+        open_cells = [p for p in open_cells if _stamp(p) in (None, before[p])]
     bar.close()
     return {p: failures.get(str(p), "its worker died") for p in open_cells}
 
 
-def in_any_order(backend, work, bar, cells):
+def _stamp(path):
+    """When a cell was finished; None where it is not."""
+    try:
+        return (path / "results.json").stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
+def in_any_order(backend, work, bar, cells, before):
     """Results as they come, where the backend can give them so; the bar follows the cells on disk."""
     finished = threading.Event()
+    done = bar.n
 
     def catch_up():
-        if new := sum((p / "results.json").exists() for p in cells) - bar.n:
+        if new := done + sum(_stamp(p) not in (None, before[p]) for p in cells) - bar.n:
             bar.update(new)
 
     def follow():

@@ -40,7 +40,7 @@ from mtlaug_sb.dataio.audio import AudioReader
 from mtlaug_sb.dataio.folds import add_fold_options, make_folds
 from mtlaug_sb.dataio.preparation import read_corpus
 from mtlaug_sb.dataio.shared_data import corpora_of, corpus_key
-from mtlaug_sb.dataio.splits import keep_classes
+from mtlaug_sb.dataio.splits import exclude_speakers, keep_classes
 from mtlaug_sb.evaluation.plots import plot_confusion
 from mtlaug_sb.evaluation.summary import pool_predictions, summarise
 from mtlaug_sb.experiment import resolve_experiment
@@ -64,7 +64,7 @@ def main(arguments):
     read_audio = AudioReader(hparams["sample_rate"], hparams["cache_mb"])
     manifests = {corpus_key(*corpus): dict(read_corpus(*corpus, hparams, read_audio)) for corpus in corpora_of(hparams)}
     records = next(iter(manifests.values()))
-    records = keep_classes(records, hparams["class_label"], hparams["classes"], hparams["corpus"])
+    records = labelled(records, hparams)
     folds = make_folds(records, own.folds, own.leave_out, own.folds_file)
     excluded = fold_before(folds) if own.validate else {}
     tested = {s for speakers in folds.values() for s in speakers}
@@ -76,7 +76,7 @@ def main(arguments):
         repeats[seed].append(path)
         cell = {"seed": seed, "test_speaker": speakers, "output_folder": str(path), "tensorboard": False}
         if own.validate:
-            cell["excluded_speakers"] = excluded[fold]
+            cell["excluded_speakers"] = [*hparams["excluded_speakers"], *excluded[fold]]
         cells[path] = {**overrides, **cell}
     run_grid(folder, hparams_file, run_opts, overrides, cells, manifests, read_audio, own)
     summary = write_summary(folder, name, hparams, repeats, n_utterances)
@@ -113,7 +113,13 @@ def read_settings(hparams_file, overrides):
 
 def read_labelled(hparams, read_audio):
     """The manifest of the corpus, its utterances of the classes only."""
-    records = read_corpus(hparams["corpus"], hparams["corpus_options"], hparams["data_folder"], hparams, read_audio)
+    corpus = hparams["corpus"], hparams["corpus_options"], hparams["data_folder"]
+    return labelled(read_corpus(*corpus, hparams, read_audio), hparams)
+
+
+def labelled(records, hparams):
+    """The records of the classes, without those of excluded speakers."""
+    records = exclude_speakers(records, hparams["excluded_speakers"])
     return keep_classes(records, hparams["class_label"], hparams["classes"], hparams["corpus"])
 
 

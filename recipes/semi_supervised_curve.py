@@ -25,6 +25,8 @@ import sys
 import crossvalidate
 
 from mtlaug_sb.atomic import write_atomically
+from mtlaug_sb.dataio.audio import AudioReader
+from mtlaug_sb.dataio.folds import make_folds
 from mtlaug_sb.evaluation.label_curve import curve_rows, plot_curve, to_csv, to_markdown
 from mtlaug_sb.options import parse_own, read_arguments
 
@@ -51,6 +53,7 @@ def main(arguments):
         raise ValueError("--unlabelled=with: neither the YAML nor the command line has an unlabelled_corpus")
     name = pathlib.Path(hparams_file).stem
     folder = own.output_folder or pathlib.Path(f"results/{name}/{hparams['corpus']}/semi_supervised_curve")
+    check_speakers(hparams, crossvalidate.grid_options(rest)[0], max(own.labelled_speakers))
     summaries, failures = {}, []
     for kind in own.unlabelled:
         for n in own.labelled_speakers:
@@ -64,6 +67,16 @@ def main(arguments):
     if failures:
         raise RuntimeError("\n".join(failures))
     return curve_rows(summaries)
+
+
+def check_speakers(hparams, grid, most):
+    """Refuse more labelled speakers than a fold leaves, before the first grid is run."""
+    records = crossvalidate.read_labelled(hparams, AudioReader(hparams["sample_rate"], 0))
+    folds = make_folds(records, grid.folds, grid.leave_out, grid.folds_file)
+    speakers = {r["speaker"] for r in records.values()} - {None}
+    left = len(speakers) - max(map(len, folds.values())) - hparams["n_valid_speakers"]
+    if most > left:
+        raise ValueError(f"--labelled_speakers: {most} are too many: {left} speakers are left to train")
 
 
 def settings(arguments):

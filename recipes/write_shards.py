@@ -89,8 +89,9 @@ def write_shards(utterances, corpus, out, name, read_audio, megabytes):
                 bad += 1
                 continue
             audio, stored = encode(wav, read_audio.sample_rate)
-            # as the manifest of a corpus knows a recording, so that a copy of a test recording is found
-            recording = hashlib.sha1(stored.tobytes()).hexdigest()[:16]
+            # as the manifest of a corpus knows a recording, so that a copy of a test recording is found: this file and ...
+            recording = hashlib.sha1(wav.tobytes()).hexdigest()[:16]
+            rounded = hashlib.sha1(stored.tobytes()).hexdigest()[:16]  # ... what is stored of it
             its = str(utterance.labels.get("corpus", corpus))  # of several that are joined
             record = {**utterance.labels, "id": utterance.id, "path": utterance.path, "speaker": utterance.speaker}
             record |= {"duration_s": round(len(wav) / read_audio.sample_rate, 4), "corpus": its, "recording": recording}
@@ -100,7 +101,7 @@ def write_shards(utterances, corpus, out, name, read_audio, megabytes):
             if not shards or shards[-1]["file"] != pathlib.Path(writer.fname).name:
                 shards.append({"file": pathlib.Path(writer.fname).name, "utterances": 0})
             shards[-1]["utterances"] += 1
-            hashes.write(np.uint64(int(recording, 16)).tobytes())
+            hashes.write(np.array([int(known, 16) for known in {recording, rounded}], np.uint64).tobytes())
             seconds += record["duration_s"]
             speakers[its, utterance.speaker] = None
     pathlib.Path(f"{recordings}{PART}").replace(recordings)

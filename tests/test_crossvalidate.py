@@ -70,6 +70,14 @@ def test_validation_leaves_out_who_will_be_tested(grid, tmp_path):
         grid("--validate", "--folds=2", f"--output_folder={tmp_path / 'other'}")
 
 
+def test_excluded_speakers_are_neither_tested_nor_trained_on(grid, tmp_path):
+    assert grid("--excluded_speakers=[s02]")["folds"] == [["s01"], ["s03"], ["s04"]]
+    other = tmp_path / "other"
+    grid("--validate", "--excluded_speakers=[s02]", "--n_valid_speakers=0", f"--output_folder={other}")
+    for cell in other.glob("seed_*/fold_*/results.json"):
+        assert "s02" not in {s for part in json.loads(cell.read_text())["speakers"].values() for s in part}
+
+
 def test_finished_cells_are_not_run_again_and_a_lost_one_is(grid, tmp_path):
     first = grid("--folds=2")
     cells = sorted((tmp_path / "run" / "seed_0").iterdir())

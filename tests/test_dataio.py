@@ -9,6 +9,7 @@ import torch
 
 from mtlaug_sb.corpora.folder import Folder
 from mtlaug_sb.dataio.audio import AudioError, AudioReader
+from mtlaug_sb.dataio.datasets import UtteranceDataset
 from mtlaug_sb.dataio.manifest import build_manifest, read_manifest, write_manifest
 from mtlaug_sb.dataio.sampler import MixedBatchSampler
 from mtlaug_sb.dataio.splits import SpeakerLeak, check_splits, find_speaker, keep_classes, split_by_speaker
@@ -257,6 +258,34 @@ def test_processes_share_an_epoch():
     assert [len(p) for p in parts] == [len(b) for b in batches] == [3, 3]
     assert [*batches[0], *batches[1][:2]] == [list(whole)[k] for k in (0, 2, 4, 1, 3)]
     assert batches[1][2] == next(iter(whole))
+
+
+def test_a_share_below_one_a_batch_is_used_all_the_same():
+    sampler = MixedBatchSampler([1.0] * 800, unlabelled=20, batch_size=16)
+    drawn = [i for batch in sampler for i in batch if i >= 800]
+    assert len(drawn) == len(set(drawn)) == 19  # of 20: the last batch's share is rounded
+    sampler = MixedBatchSampler([1.0] * 1000, unlabelled=32, batch_size=16)
+    drawn = [i for batch in sampler for i in batch if i >= 1000]
+    assert len(drawn) == len(set(drawn)) >= 31
+    streamed = MixedBatchSampler([1.0] * 160, unlabelled=1000, batch_size=16, unlabelled_ratio=0.04, readers=2)
+    places = [i for batch in streamed for i in batch if isinstance(i, tuple)]
+    assert len(places) == len(set(places)) == 6
+    assert {p for p, reader, _ in places if reader == 1} == {0, 1, 2}
+
+
+def test_a_class_called_none_is_no_missing_label():
+    records = {
+        k: {"path": k, "speaker": k, "corpus": "c", "emotion": e} for k, e in (("a", "None"), ("b", None), ("c", "x"))
+    }
+    assert set(keep_classes(records, "emotion", ["None", "x"], "c")) == {"a", "c"}
+
+
+def test_a_cut_utterance_has_another_name_than_the_whole(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 16000), 16000)
+    records = {"a": {"path": str(tmp_path / "a.wav"), "speaker": "s", "corpus": "c", "duration_s": 1.0}}
+    whole, cut, long = (UtteranceDataset(records, {}, AudioReader(), longest_s=s)[0] for s in (None, 0.25, 2.0))
+    assert (len(whole["wav"]), len(cut["wav"]), len(long["wav"])) == (16000, 4000, 16000)
+    assert whole["id"] == long["id"] == "a" != cut["id"]  # features are kept by name
 
 
 def test_unlabelled_ratio_and_every_unlabelled_utterance_in_turn():

@@ -3,6 +3,8 @@
 import pathlib
 
 import pytest
+from conftest import ROOT
+from crossvalidate import read_settings
 
 from mtlaug_sb.options import help_text, read_arguments
 
@@ -98,3 +100,21 @@ def test_arguments_of_a_users_plugin_are_keys(tmp_path):
     assert read_arguments([str(yaml), *given])[2] == {"head": {"size": 4, "depth": 2}}
     with pytest.raises(ValueError, match=r"no key 'head\.dept' in the YAML; did you mean --head\.depth"):
         read_arguments([str(yaml), "--head.dept=2"])
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("--test_speaker=03_01", "03_01"),  # 301 in YAML
+        ("--test_speaker=010", "010"),
+        ("--test_speaker=[a, b]", ["a", "b"]),
+        ("--data_folder=/x/a: b #3", "/x/a: b #3"),
+        ("--data_folder=null", None),
+        ("--output_folder=2024-01-05", "2024-01-05"),
+    ],
+)
+def test_names_and_paths_are_what_they_look_like(argument, value):
+    _, _, overrides = read_arguments([str(ROOT / "hparams" / "stl.yaml"), argument])
+    assert next(iter(overrides.values())) == value
+    key = next(iter(overrides))
+    assert read_settings(str(ROOT / "hparams" / "stl.yaml"), overrides)[key] == value

@@ -166,8 +166,10 @@ def test_a_point_whose_cells_crash_loses_no_other(arguments, tmp_path, monkeypat
     (tmp_path / "run").mkdir()
     monkeypatch.setattr(semi_supervised_curve.crossvalidate, "main", grid)
     with pytest.raises(RuntimeError, match="without, 2 labelled speakers: 1 of 1 cells did not finish"):
-        semi_supervised_curve.main(arguments("hparams/mtl_aug.yaml", "--labelled_speakers=2,3", "--unlabelled=without"))
-    assert [r["labelled_speakers"] for r in json.loads((tmp_path / "run" / "curve.json").read_text())] == [3]
+        semi_supervised_curve.main(arguments("hparams/mtl_aug.yaml", "--labelled_speakers=1,2", "--unlabelled=without"))
+    assert [r["labelled_speakers"] for r in json.loads((tmp_path / "run" / "curve.json").read_text())] == [1]
+    with pytest.raises(ValueError, match="3 are too many: 2 speakers are left to train"):  # before any grid
+        semi_supervised_curve.main(arguments("hparams/mtl_aug.yaml", "--labelled_speakers=1,3", "--unlabelled=without"))
 
 
 def test_what_the_curve_is_not_given(arguments, monkeypatch):

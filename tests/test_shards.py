@@ -11,6 +11,7 @@ import torch
 from mtlaug_sb.dataio.audio import AudioError, AudioReader
 from mtlaug_sb.dataio.datasets import UtteranceDataset, loader_options
 from mtlaug_sb.dataio.manifest import build_manifest
+from mtlaug_sb.dataio.records import Records
 from mtlaug_sb.dataio.sampler import MixedBatchSampler
 from mtlaug_sb.dataio.shards import Shards, stream_beside
 from mtlaug_sb.dataio.splits import SpeakerLeak
@@ -215,3 +216,21 @@ def test_command_line(speech, tmp_path, monkeypatch):
     (tmp_path / "out" / "index_00001.json").write_text("{}")
     with pytest.raises(FileExistsError, match="has part 1 already"):
         write_shards.main(["folder", str(speech), str(tmp_path / "out")])
+
+
+def test_a_copy_of_a_test_recording_is_found_whatever_its_rate(tmp_path):
+    import write_shards
+
+    (tmp_path / "there").mkdir()
+    wav = np.random.default_rng(0).uniform(-0.5, 0.5, 24000)
+    soundfile.write(tmp_path / "there" / "a.wav", wav, 48000, "PCM_24")
+    write_shards.main(["folder", str(tmp_path / "there"), str(tmp_path / "shards")])
+    test = build_manifest(make("corpus/folder"), tmp_path / "there", AudioReader())
+    with pytest.raises(SpeakerLeak, match="is in the test split and in the shards"):
+        shards_of(tmp_path / "shards").check_splits({"valid": Records(), "test": test})
+
+
+def test_of_a_long_utterance_the_beginning_is_heard(folder):
+    whole, cut = shards_of(folder)[0, 0, 1], shards_of(folder, longest_s=0.05)[0, 0, 1]
+    assert torch.equal(cut["wav"], whole["wav"][:800])
+    assert cut["id"] != whole["id"]

@@ -44,13 +44,19 @@ class UtteranceDataset(torch.utils.data.Dataset):
     def __getitem__(self, i):
         utterance, record = self.records.at(i)
         try:
-            wav = self.read_audio(record["path"])[: self.longest]
+            whole = self.read_audio(record["path"])
         except AudioError as error:
             if not self.skip_bad_audio:
                 raise
             logger.warning("Left out: %s", error)
             return None
-        return {"id": utterance, "wav": wav, **{name: target(record) for name, target in self.targets.items()}}
+        wav, name = beginning(whole, utterance, self.longest)
+        return {"id": name, "wav": wav, **{name: target(record) for name, target in self.targets.items()}}
+
+
+def beginning(wav, utterance, longest):
+    """The first samples, and what they are called: by another name than the whole, as features are kept by name."""
+    return (wav, utterance) if longest is None or len(wav) <= longest else (wav[:longest], f"{utterance}, to {longest}")
 
 
 def collate(examples):

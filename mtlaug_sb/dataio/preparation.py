@@ -7,7 +7,7 @@ from mtlaug_sb.dataio.labelled_speakers import LEFT_OUT, draw_labelled_speakers
 from mtlaug_sb.dataio.manifest import build_manifest, read_manifest, write_manifest
 from mtlaug_sb.dataio.records import Records
 from mtlaug_sb.dataio.shared_data import corpora_of, corpus_key
-from mtlaug_sb.dataio.splits import check_splits, find_speaker, keep_classes, split_by_speaker
+from mtlaug_sb.dataio.splits import check_splits, exclude_speakers, keep_classes, split_by_speaker
 from mtlaug_sb.registry import find, make
 
 logger = logging.getLogger(__name__)
@@ -47,10 +47,7 @@ def prepare(hparams, read_audio, manifests=None, shards=None):
         Records.of(manifests.get(corpus_key(*corpus)) or read_corpus(*corpus, hparams, read_audio))
         for corpus in corpora_of(hparams)
     )
-    if hparams["excluded_speakers"]:
-        speakers = records.counts("speaker").keys() - {None}
-        excluded = {find_speaker(s, speakers) for s in hparams["excluded_speakers"]}
-        records = records.where("speaker", lambda s: s not in excluded)
+    records = exclude_speakers(records, hparams["excluded_speakers"])
     without_label = records.where(label, lambda value: value is None)
     splits = split_by_speaker(
         keep_classes(records, label, names, hparams["corpus"]),

@@ -43,8 +43,11 @@ def open_run_folder(hparams_file, overrides):
     if not (folder / SETTINGS).is_file() or "main_task" not in _settings((folder / SETTINGS).read_text(encoding="utf-8")):
         raise FileExistsError(f"'{folder}' holds something that is no run; choose another --output_folder")
     if plain["overwrite"]:
-        shutil.rmtree(set_aside(folder), ignore_errors=True)
-        folder.rename(set_aside(folder))
+        if (set_aside(folder) / FINISHED).exists() and not (folder / FINISHED).exists():
+            shutil.rmtree(folder)  # an attempt that failed: the finished run is kept
+        else:
+            shutil.rmtree(set_aside(folder), ignore_errors=True)
+            folder.rename(set_aside(folder))
     elif (folder / FINISHED).exists():
         raise FileExistsError(
             f"'{folder}' holds a finished run; choose another --output_folder, or --overwrite=True to train anew"

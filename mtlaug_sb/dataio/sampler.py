@@ -61,10 +61,9 @@ class MixedBatchSampler(Sampler):
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         utterances = torch.randperm(len(self.durations), generator=generator)
         n_batches = -(-len(utterances) // self.batch_size)
-        # every batch but the last is full
-        per_batch = round(self.batch_size * self.unlabelled_ratio)
+        # every batch but the last is full; of a share that is no whole number, now one fewer and now one more
         last = round((len(utterances) - (n_batches - 1) * self.batch_size) * self.unlabelled_ratio)
-        extra = None if self.readers else self._unlabelled((n_batches - 1) * per_batch + last)
+        extra = None if self.readers else self._unlabelled(self._before(n_batches - 1) + last)
         order = torch.randperm(n_batches, generator=generator)
         # processes wait for one another: the first batches come again where they do not divide evenly
         order = order[torch.arange(len(self) * self.world_size) % n_batches]
@@ -73,15 +72,23 @@ class MixedBatchSampler(Sampler):
             start = k * self.batch_size % self.bucket
             group = utterances[k * self.batch_size - start :][: self.bucket]
             group = group[self.durations[group].argsort(stable=True)] if self.bucket > self.batch_size else group
-            n = per_batch if k < n_batches - 1 else last
-            more = self._streamed(i, n, per_batch) if self.readers else extra[k * per_batch :][:n].tolist()
+            n = last if k == n_batches - 1 else self._before(k + 1) - self._before(k)
+            if self.readers:
+                more = self._streamed(i)[: n if k == n_batches - 1 else None]
+            else:
+                more = extra[self._before(k) :][:n].tolist()
             yield group[start:][: self.batch_size].tolist() + more
 
-    def _streamed(self, i, n, per_batch):
-        """Places of the n utterances of this process' batch number i of the epoch."""
+    def _before(self, batches):
+        """How many unlabelled utterances so many full batches have."""
+        return int(batches * self.batch_size * self.unlabelled_ratio + 1e-6)
+
+    def _streamed(self, i):
+        """Places of the utterances of this process' batch number i of the epoch, were it a full one."""
         batches = self.epoch * -(-len(self) // self.readers) + i // self.readers  # of this reader so far
         reader = self.rank * self.readers + i % self.readers
-        return [(batches * per_batch + j, reader, self.world_size * self.readers) for j in range(n)]
+        places = range(self._before(batches), self._before(batches + 1))
+        return [(place, reader, self.world_size * self.readers) for place in places]
 
     def _unlabelled(self, per_epoch):
         """Indices of one epoch's: on from where the last epoch ended, permutation after permutation of all of them."""

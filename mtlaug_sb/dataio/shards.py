@@ -11,6 +11,7 @@ import soundfile
 import torch
 
 from mtlaug_sb.dataio.audio import AudioError
+from mtlaug_sb.dataio.datasets import beginning
 from mtlaug_sb.dataio.sampler import MixedBatchSampler
 from mtlaug_sb.dataio.splits import SpeakerLeak, people, person
 
@@ -41,6 +42,8 @@ class Shards:
         Processes that read, beside each training process; 0 reads in the training process itself.
     seed : int
         Of the order.
+    longest_s : float or None
+        Of a longer utterance only so many seconds, the first, are heard.
 
     Raises
     ------
@@ -50,9 +53,10 @@ class Shards:
         If the sample rates differ.
     """
 
-    def __init__(self, folder, targets, sample_rate, without=None, mixed=4, workers=0, seed=0):
+    def __init__(self, folder, targets, sample_rate, without=None, mixed=4, workers=0, seed=0, longest_s=None):
         self.folder, self.targets, self.without = pathlib.Path(folder), targets, without
         self.mixed, self.workers, self.seed = mixed, workers, seed
+        self.longest = longest_s and round(longest_s * sample_rate)
         self.parts = _read_parts(self.folder)
         self.shards = [shard for part in self.parts for shard in part["shards"]]
         for part in self.parts:
@@ -114,7 +118,8 @@ class Shards:
         wav, _ = soundfile.read(io.BytesIO(audio), dtype="float32")
         record.pop(self.without, None)
         made = {name: target(record) for name, target in self.targets.items()}
-        return {"id": f"unlabelled/{record['id']}", "wav": torch.from_numpy(wav), **made}
+        wav, name = beginning(torch.from_numpy(wav), f"unlabelled/{record['id']}", self.longest)
+        return {"id": name, "wav": wav, **made}
 
     def records(self):
         """Records of the first shard: what is learned of the data (names of classes, say) is learned from these."""
@@ -203,7 +208,8 @@ def open_shards(hparams):
         raise ValueError(f"unlabelled_corpus: {NAME} needs its folder: give --unlabelled_folder")
     options = hparams["unlabelled_options"] or {}
     rate, label = hparams["sample_rate"], hparams["class_label"]
-    return Shards(hparams["unlabelled_folder"], hparams["targets"], rate, label, seed=hparams["seed"], **options)
+    options = {"seed": hparams["seed"], "longest_s": hparams["unlabelled_max_s"], **options}
+    return Shards(hparams["unlabelled_folder"], hparams["targets"], rate, label, **options)
 
 
 def _read_parts(folder):

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from mtlaug_sb.atomic import write_atomically
-from mtlaug_sb.dataio.audio import AudioReader
+from mtlaug_sb.dataio.audio import AudioError, AudioReader
 
 AUDIO, INDEX = "audio.f32", "shared.json"
 
@@ -44,11 +44,15 @@ def write_shared(folder, manifests, read_audio, megabytes):
     index, end = {}, 0
     with open(folder / AUDIO, "wb") as file:
         for path in dict.fromkeys(r["path"] for records in manifests.values() for r in records.values()):
-            samples = read_audio(path).numpy()
-            if 4 * (end + len(samples)) <= megabytes * 1e6:
-                file.write(np.ascontiguousarray(samples, np.float32).tobytes())
-                index[path] = (end, len(samples))
-                end += len(samples)
+            try:
+                samples = read_audio(path).numpy()
+            except AudioError:  # whoever needs it reads it again, and knows what is to be done
+                continue
+            if 4 * (end + len(samples)) > megabytes * 1e6:
+                break
+            file.write(np.ascontiguousarray(samples, np.float32).tobytes())
+            index[path] = (end, len(samples))
+            end += len(samples)
     content = {"audio": index, "manifests": manifests, "sample_rate": read_audio.sample_rate}
     write_atomically(folder / INDEX, json.dumps(content))  # last: it says that the audio is complete
 

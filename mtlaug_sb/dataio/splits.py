@@ -32,7 +32,7 @@ def keep_classes(records, label, names, corpus):
     left_out = {name: n for name, n in sorted(count.items()) if name not in names}
     if left_out:
         logger.info("Left out, as their %s is not asked for: %s", label, left_out)
-    return _same_kind(records, table.where(label, lambda value: str(value) in names))
+    return _same_kind(records, table.where(label, lambda value: value is not None and str(value) in names))
 
 
 def find_speaker(asked, speakers):
@@ -49,6 +49,20 @@ def find_speaker(asked, speakers):
     if len(same_number) != 1:
         raise ValueError(f"no speaker '{asked}'; the speakers are {', '.join(sorted(speakers))}")
     return same_number[0]
+
+
+def exclude_speakers(records, excluded):
+    """The records without those of some speakers.
+
+    Raises
+    ------
+    ValueError
+        If one of them is unknown; lists the speakers.
+    """
+    table = Records.of(records)
+    speakers = table.counts("speaker").keys() - {None}
+    excluded = {find_speaker(s, speakers) for s in excluded}
+    return _same_kind(records, table.where("speaker", lambda s: s not in excluded))
 
 
 def split_by_speaker(records, test_speakers, n_valid_speakers, seed, stratify_by="gender"):
