@@ -1,5 +1,6 @@
 """Manifests kept by column are, record for record, what dictionaries would be, and take far less room."""
 
+import itertools
 import json
 import pickle
 
@@ -193,7 +194,9 @@ def all_at_once(sampler):
         if sampler.bucket > sampler.batch_size:
             group = group[sampler.durations[group].argsort(stable=True)]
         batches += [b.tolist() for b in group.split(sampler.batch_size)]
-    wanted = [round(len(b) * sampler.unlabelled_ratio) for b in batches]
+    full = [int(k * sampler.batch_size * sampler.unlabelled_ratio + 1e-6) for k in range(len(batches))]
+    wanted = [after - before for before, after in itertools.pairwise(full)]
+    wanted.append(round(len(batches[-1]) * sampler.unlabelled_ratio))
     position, stream = sampler.epoch * sum(wanted), []
     lap = position // max(sampler.unlabelled, 1)
     while len(stream) < sum(wanted) + position % sampler.unlabelled if sampler.unlabelled else False:
