@@ -7,7 +7,7 @@ import pathlib
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from mtlaug_sb.masking import absolute_lengths
+from mtlaug_sb.masking import absolute_lengths, trim, zero_padding
 
 
 class FeatureCache:
@@ -52,6 +52,10 @@ class FeatureCache:
             Rows (a list of indices) -> their features [rows, frames, dim], relative lengths [rows], and a tensor [rows]
             that is kept with them: it must depend on the row's key alone, as the features do.
         """
+        if self.room <= 0 and not self._kept:
+            features, lengths, notes = compute(list(range(len(keys))))
+            features, lengths = trim(features, lengths)
+            return zero_padding(features, lengths), lengths, notes
         found = {i: self._kept[key] for i, key in enumerate(keys) if key in self._kept}
         alone = [i for i, key in enumerate(keys) if key is not None and i not in found] if self.room > 0 else []
         together = [i for i in range(len(keys)) if i not in found and i not in alone]

@@ -77,7 +77,7 @@ def test_the_bare_loop_does_what_the_toolkit_does(options, tmp_path):
 
 
 def test_sections_give_their_figures(options, tmp_path, monkeypatch):
-    from benchmarks import parts, peak, setting, steps
+    from benchmarks import parts, peak, precision, setting, steps
 
     original = setting.Setting.__init__
     monkeypatch.setattr(
@@ -91,6 +91,10 @@ def test_sections_give_their_figures(options, tmp_path, monkeypatch):
         assert sum(shares.values()) == pytest.approx(1.0)
         assert min(shares[p] for p in ("reading", "augmentation", "features", "encoder", "backward", "logging")) > 0
     assert len(list(parts.show(found))) == len(parts.PARTS) + 2
+    monkeypatch.setattr(precision, "WAYS", {name: precision.WAYS[name] for name in ("fp32", "bf16")})
+    found = precision.measure(options)
+    assert found["times_as_fast_as_fp32"]["fp32"] == 1.0
+    assert "bf16" in list(precision.show(found))[1]
     found = peak.measure(options)
     assert found["flop_of_a_step"] > 1e7
     assert 0 < found["fraction"] < 1

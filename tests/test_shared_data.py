@@ -69,5 +69,7 @@ def test_features_of_another_process_are_taken(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert all(p.stat().st_size < 4000 for p in tmp_path.glob("*.pt"))
     assert len(list(tmp_path.iterdir())) == 2
-    FeatureCache(0, tmp_path)(keys, compute)
+    features, lengths, _ = FeatureCache(0, tmp_path)(keys, compute)
+    assert features.shape == (3, 4, 2)  # without the padding that all rows have
+    assert lengths.tolist() == [1, 1, 1]
     assert asked[4:] == [[0, 1, 2]]  # a bound of 0 keeps nothing, and takes nothing

@@ -46,11 +46,13 @@ class Setting:
         For what it writes.
     cache_mb : float
         Of audio, and of features.
+    run_opts : dict
+        Of SpeechBrain, besides the device.
     overrides : dict
         Of further keys of the YAML.
     """
 
-    def __init__(self, options, folder, cache_mb=500.0, **overrides):
+    def __init__(self, options, folder, cache_mb=500.0, run_opts=None, **overrides):
         given = {"output_folder": f"{folder}/run", **data_options(options, folder), "cache_mb": cache_mb, **overrides}
         self.hparams = load_hyperpyyaml(read_experiment(options.yaml), given, overrides_must_match=False)
         pathlib.Path(self.hparams["save_folder"]).mkdir(parents=True, exist_ok=True)
@@ -63,7 +65,7 @@ class Setting:
             target.learn(self.records.values())
         self.dataset = UtteranceDataset(self.records, self.hparams["targets"], self.read_audio)
         self.sampler = MixedBatchSampler(self.records.durations, 0, seed=0, **self.hparams["batches"])
-        self.brain = MultiTaskBrain(self.hparams, {"device": options.device, "noprogressbar": True})
+        self.brain = MultiTaskBrain(self.hparams, {"device": options.device, "noprogressbar": True, **(run_opts or {})})
         loader = self.brain.make_dataloader(self.dataset, sb.Stage.TRAIN, **loader_options(batch_sampler=self.sampler))
         self.brain.fit_normalization(itertools.islice(loader, 4))
         self.brain.on_fit_start()
