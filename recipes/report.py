@@ -167,7 +167,7 @@ def under_conditions(results):
             parts.append(part(image=svg(figure_of_levels(panels, axis, chance)), alt=alt))
         table = [["system", "condition", "level", "UAR", "95 % interval", "WA", "lowest recall"]]
         for system, some in rows.items():
-            for row in some:
+            for row in sorted(some, key=lambda row: row["kind"] != "clean"):
                 level = "" if row["level"] is None else f"{row['level']:g} {row['unit']}"
                 recalls = {k.removeprefix("recall/"): v for k, v in row.items() if k.startswith("recall/")}
                 lowest = min(recalls, key=recalls.get)
