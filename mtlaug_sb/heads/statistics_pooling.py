@@ -12,7 +12,8 @@ class StatisticsPooling(nn.Module):
     """A linear classifier of the frames' mean and standard deviation (pooled as in Snyder et al. 2018, x-vectors).
 
     Both are normalised over the batch, so that no dimension counts for its size. With few utterances and many dimensions, as
-    of a pretrained front end, this generalises better than dense layers.
+    of a pretrained front end, this generalises better than dense layers. The weights begin near zero: of thousands of them, what
+    no utterance asks for is not left at what chance put there.
 
     Arguments
     ---------
@@ -36,6 +37,7 @@ class StatisticsPooling(nn.Module):
         self.norm = FrameBatchNorm(2 * input_size, affine=False)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(2 * input_size, n_classes)
+        nn.init.normal_(self.output.weight, std=1e-3)
 
     def forward(self, frames, lengths):
         """``logits`` [batch, classes]; ``embedding`` [batch, 2 * input_size], the normalised statistics."""
