@@ -12,8 +12,8 @@ class StatisticsPooling(nn.Module):
     """A linear classifier of the frames' mean and standard deviation (pooled as in Snyder et al. 2018, x-vectors).
 
     Both are normalised over the batch, so that no dimension counts for its size. With few utterances and many dimensions, as
-    of a pretrained front end, this generalises better than dense layers. The weights begin near zero: of thousands of them, what
-    no utterance asks for is not left at what chance put there.
+    of a pretrained front end, this generalises better than dense layers. The weights begin near zero: of thousands of
+    them, what no utterance asks for is not left at what chance put there.
 
     Arguments
     ---------
