@@ -76,7 +76,7 @@ def read_arguments(arguments):
         elif value is None:
             raise ValueError(f"--{key} needs a value: --{key}=...")
         else:
-            _set(overrides, hparams, key, value if _is_text(key, value) else _parse(key, value))
+            _set(overrides, hparams, key, value if _is_text(key, value) else parse_yaml(key, value))
     check_settings(ruamel.yaml.YAML().load(resolve_experiment(hparams_file, overrides)))
     try:
         _, run_opts, _ = RunOptions.from_command_line_args([hparams_file, *run_options])
@@ -139,9 +139,10 @@ def _is_text(key, value):
     return (key.endswith("_folder") or key in ("train_log", "test_speaker")) and not is_list and not value.startswith("!")
 
 
-def _parse(key, value):
+def parse_yaml(key, value, typ="rt"):
+    """An option's value, as ruamel.yaml reads it in its way ``typ``. Raises ValueError where it is no YAML."""
     try:
-        return ruamel.yaml.YAML().load(value)
+        return ruamel.yaml.YAML(typ=typ).load(value)
     except ruamel.yaml.error.YAMLError:
         raise ValueError(f"--{key}={value} is not YAML") from None
 

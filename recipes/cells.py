@@ -134,7 +134,7 @@ def share(folder, hparams_file, overrides, manifests, read_audio, megabytes, wor
 
 def run_cells(hparams_file, run_opts, cells, open_cells, workers, shared, megabytes):
     """Run the open cells, some at a time; returns {path: error} of what failed in every round."""
-    failures = {}
+    failures, wrong = {}, set()
     before = {p: _stamp(p) for p in cells}  # with --overwrite there are finished cells of another training
     bar = tqdm(total=len(cells), initial=len(cells) - len(open_cells), unit="cell", smoothing=0)
     for _ in range(ROUNDS):
@@ -145,7 +145,9 @@ def run_cells(hparams_file, run_opts, cells, open_cells, workers, shared, megaby
         try:
             for path, error, hopeless in in_any_order(workers["backend"], work, bar, open_cells, before):
                 failures[path] = error
-                if hopeless:  # wrong settings or data: every cell would say the same, as often as it is tried
+                wrong |= {path} if hopeless else set()
+                # wrong settings or data: every cell would say the same; one alone may have a fault of its own
+                if len(wrong) == min(2, len(cells)) and not any(_stamp(p) not in (None, before[p]) for p in cells):
                     raise ValueError(error)
         except WORKER_DIED as error:
             # what it had finished is on disk
@@ -189,7 +191,7 @@ def in_any_order(backend, work, bar, cells, before):
 
 
 def run_cell(hparams_file, run_opts, overrides, threads, shared, megabytes, cwd, parent):
-    """Train one cell; returns its folder, its error or None, and whether trying again is of no use."""
+    """Train one cell; returns its folder, its error or None, and whether that looks like wrong settings."""
     os.chdir(cwd)
     torch.set_num_threads(threads)
     if parent not in (None, os.getpid()):

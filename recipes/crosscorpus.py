@@ -31,7 +31,6 @@ import pathlib
 import shutil
 import sys
 
-import ruamel.yaml
 from cells import CACHE, add_worker_options, check_worker_options, run_grid
 from crossvalidate import fold_path, read_settings, show
 
@@ -44,7 +43,7 @@ from mtlaug_sb.dataio.splits import keep_classes, person
 from mtlaug_sb.evaluation.plots import plot_confusion
 from mtlaug_sb.evaluation.results import read_predictions
 from mtlaug_sb.evaluation.summary import pool_predictions, summarise_rows
-from mtlaug_sb.options import parse_own, read_arguments
+from mtlaug_sb.options import parse_own, parse_yaml, read_arguments
 
 DECIDED = ("corpus", "corpus_options", "data_folder", "test_speaker")
 
@@ -137,10 +136,11 @@ def read_corpora(own):
     ValueError
         If one of them is missing or no mapping, or a corpus is in both.
     """
-    yaml = ruamel.yaml.YAML(typ="safe")
-    in_file = (yaml.load(own.corpora) if own.corpora else None) or {}
+    in_file = (parse_yaml("corpora", own.corpora, "safe") if own.corpora else None) or {}
+    if not isinstance(in_file, dict):
+        raise ValueError(f"'{own.corpora}' must have the keys sources and targets")
     for name in ("sources", "targets"):
-        given = yaml.load(getattr(own, name)) if getattr(own, name) else in_file.get(name)
+        given = parse_yaml(name, getattr(own, name), "safe") if getattr(own, name) else in_file.get(name)
         if not isinstance(given, dict) or not given:
             raise ValueError(f"--{name} must be {{NAME: FOLDER, ...}}, is {given!r}")
         setattr(own, name, {str(key): value for key, value in given.items()})

@@ -245,7 +245,10 @@ def check_clean(cells, folder):
 
 def corpora(text):
     """{name: folder or mapping} of the command line."""
-    value = ruamel.yaml.YAML(typ="safe").load(text)
+    try:
+        value = ruamel.yaml.YAML(typ="safe").load(text)
+    except ruamel.yaml.error.YAMLError:
+        value = None
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError(f"must be {{NAME: FOLDER}}, is {text}")
     return value

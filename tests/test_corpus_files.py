@@ -108,9 +108,12 @@ def test_cremad_tables_that_are_none(tmp_path, name):
 
 def test_noise_beside_demands_folders_is_heard_too(tmp_path):
     files = ["TCAR_16k/ch01.wav", "TCAR_16k/ch02.wav", "TCAR_48k/ch03.wav", "rain/1.wav", "rain/2.wav", "factory1/ch01.wav"]
+    files += ["kitchen/ch01.wav", "kitchen/ch02.wav", "kitchen/take2.wav", "tcar/1.wav"]
     found = read_environments(lay_out(tmp_path, files), lambda path: path)
     assert {e: [p.removeprefix(f"{tmp_path}/") for p in paths] for e, paths in found.items()} == {
         "TCAR": ["TCAR_16k/ch01.wav"],
         "factory1": ["factory1/ch01.wav"],
+        "kitchen": ["kitchen/ch01.wav", "kitchen/take2.wav"],  # no folder of DEMAND, which has channels only
+        "tcar": ["tcar/1.wav"],
         "rain": ["rain/1.wav", "rain/2.wav"],
     }

@@ -149,6 +149,7 @@ def test_the_svm_on_the_same_targets(arguments, statements, spectra, monkeypatch
         (["a", "b", "--test_speaker=s01"], "--test_speaker is for recipes/train.py"),
         (["a", "b", "--target_parts=2"], "--target_parts is for --unlabelled_target"),
         (["a", "", "--jobs=1"], "--targets must be {NAME: FOLDER, ...}"),
+        (["a", "b", "--sources={a: [1"], r"--sources=\{a: \[1 is not YAML"),
         (["a", "c", "--unlabelled_target", "--target_parts=3"], "3 folds need at least as many speakers"),
         (["a", "b", "--classes=[anger, boredom]"], "'boredom' has no training utterance"),
     ],

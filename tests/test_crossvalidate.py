@@ -120,14 +120,16 @@ def test_speakers_with_awkward_names(arguments, grid, tiny_corpus, tmp_path):
     assert summary["utterances"] == 32
 
 
-def test_a_failing_cell_is_reported_and_the_others_are_kept(grid, tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", [RuntimeError, ValueError])
+def test_a_failing_cell_is_tried_again_and_reported_and_the_others_are_kept(grid, tmp_path, monkeypatch, kind):
     import train
 
-    run = train.run
+    run, tried = train.run, []
 
     def fails_on_the_first(hparams_file, run_opts, overrides, *args, **options):
         if overrides["test_speaker"] == ["s01", "s02"]:
-            raise RuntimeError("planted")
+            tried.append(overrides)
+            raise kind("planted")
         return run(hparams_file, run_opts, overrides, *args, **options)
 
     monkeypatch.setattr(train, "run", fails_on_the_first)
@@ -135,6 +137,22 @@ def test_a_failing_cell_is_reported_and_the_others_are_kept(grid, tmp_path, monk
         grid("--folds=2")
     monkeypatch.undo()
     assert (tmp_path / "run" / "seed_0" / "fold_s03+s04" / "results.json").exists()
+    assert len(tried) == 3
+
+
+def test_what_every_cell_says_ends_the_grid_at_once(grid, monkeypatch):
+    import train
+
+    tried = []
+
+    def fails(hparams_file, run_opts, overrides, *args, **options):
+        tried.append(overrides)
+        raise ValueError("wrong settings")
+
+    monkeypatch.setattr(train, "run", fails)
+    with pytest.raises(ValueError, match="wrong settings"):
+        grid("--folds=4")
+    assert len(tried) == 2
 
 
 def test_two_workers_killed_and_called_again_give_what_undisturbed_ones_give(arguments, grid, tmp_path):

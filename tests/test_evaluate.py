@@ -226,6 +226,7 @@ def test_the_svm_in_the_same_noise(grid, noise, arguments, spectra, monkeypatch,
     [
         (["--nois=x"], "no option '--nois=x'"),
         (["--corpus=emodb"], "must be {NAME: FOLDER}"),
+        (["--corpus={emodb: [1"], "must be {NAME: FOLDER}"),
         (["--transfer_from=x"], "give --attack"),
         (["--seeds=9"], "no such repeat"),
         (["--talkers=0"], "--talkers must be at least 1, is 0"),

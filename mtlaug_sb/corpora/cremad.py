@@ -19,7 +19,7 @@ EMOTIONS = {
 }
 VOTES = {name[0]: emotion for name, emotion in EMOTIONS.items()}
 INTENSITIES = {"LO": 1.0, "MD": 2.0, "HI": 3.0}
-NAME = re.compile(r"(1\d{3})_([A-Z]{3})_(ANG|DIS|FEA|HAP|NEU|SAD)_(LO|MD|HI|XX?)")  # one file's level is X
+NAME = re.compile(r"(10(?:[0-8]\d|9[01]))_([A-Z]{3})_(ANG|DIS|FEA|HAP|NEU|SAD)_(LO|MD|HI|XX?)")  # one file's level is X
 PUBLISHED = dict.fromkeys(EMOTIONS.values(), 1271) | {"neutral": 1087}
 
 

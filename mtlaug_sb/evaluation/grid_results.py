@@ -91,7 +91,8 @@ def read_grid(folder, name):
     folds = sorted(map(sorted, summary.get("folds") or [[speaker] for speaker in speakers]))
     if sorted(s for fold in folds for s in fold) != speakers:
         raise ValueError(f"'{folder}': the folds of summary.json test {folds}, the predictions are of {speakers}")
-    condition = f"{summary.get('condition', '')} {summary.get('level') or ''}".strip()
+    level = summary.get("level")
+    condition = f"{summary.get('condition', '')} {'' if level is None else level}".strip()
     heard = {row["id"]: row["heard"] for row in tables[seeds[0]] if "heard" in row}
     result = GridResult(name, classes, seeds, speakers, folds, truths, confusions, condition, heard)
     for what, recomputed in (("UAR", uar(confusions.sum(1))), ("mean_of_folds_UAR", fold_uars(result).mean(1))):

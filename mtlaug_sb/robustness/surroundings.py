@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from mtlaug_sb.acoustics import add_noise, power, put_into_room, stretch
-from mtlaug_sb.corpora.demand import environment_of
+from mtlaug_sb.corpora.demand import CHANNEL, environment_of
 from mtlaug_sb.dataio.splits import person
 from mtlaug_sb.registry import make
 
@@ -171,13 +171,13 @@ def read_environments(folder, read_audio):
     environments = {u.labels["environment"]: [u.path] for u in of_demand}
     places = {}
     for path in (pathlib.Path(u.path) for u in make("corpus/folder").read(folder)):
-        if environment_of(path) not in environments:
-            places.setdefault(path.parent, []).append(path)
+        places.setdefault(path.parent, []).append(path)
+    places = {place: paths for place, paths in places.items() if environment_of(paths) not in environments}
     called = Counter(place.name for place in places)
     for place, paths in places.items():
         channels = {path.stem.lower(): path for path in paths}
         if {"ch01", "ch02"} <= channels.keys():
-            paths = [channels["ch01"]]
+            paths = [path for stem, path in channels.items() if stem == "ch01" or not CHANNEL.fullmatch(stem)]
         name = place.name if called[place.name] == 1 else "_".join(place.relative_to(folder).parts)
         environments[name] = list(map(str, paths))
     if not environments:
