@@ -5,7 +5,7 @@ Every fold (who is tested) of every repeat (its seed) is a cell: one training by
 run --jobs at a time, write their own folder, and are not run again when they are finished, so a killed grid goes on where
 it stopped. Audio is read, and features that do not depend on chance are computed, once for all cells.
 Then the folds of each repeat are pooled: predictions_seed_N.csv has their predictions, summary.json says what
-came out.
+came out, splits.json who trained, chose and was tested.
 
   --repeats=N         seeds seed, seed + 1, ... of the YAML (default 1)
   --folds=N           N folds of neighbouring speakers instead of one per speaker
@@ -42,7 +42,7 @@ from mtlaug_sb.dataio.preparation import read_corpus
 from mtlaug_sb.dataio.shared_data import corpora_of, corpus_key
 from mtlaug_sb.dataio.splits import exclude_speakers, keep_classes
 from mtlaug_sb.evaluation.plots import plot_confusion
-from mtlaug_sb.evaluation.summary import pool_predictions, summarise
+from mtlaug_sb.evaluation.summary import pool_predictions, splits, summarise
 from mtlaug_sb.experiment import resolve_experiment
 from mtlaug_sb.options import parse_own, read_arguments
 
@@ -138,6 +138,7 @@ def write_summary(folder, name, hparams, repeats, n_utterances):
     uar, fold_mean = summary["UAR"], summary["mean_of_folds_UAR"]
     title = f"{name} on {hparams['corpus']}: UAR {show(uar)}"
     plot_confusion(summary["confusion"], summary["classes"], title, folder / "confusion.png")
+    write_atomically(folder / "splits.json", json.dumps(splits(repeats), indent=1))
     write_atomically(folder / "summary.json", json.dumps(summary, indent=1))  # last: it says that the grid is finished
     print(f"{title} (pooled over {len(summary['folds'])} folds, {uar['n']} repeats; mean over folds {show(fold_mean)})")
     return summary

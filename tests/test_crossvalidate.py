@@ -47,6 +47,7 @@ def test_folds_are_pooled_and_nobody_is_tested_twice(grid, tmp_path):
             assert results["seed"] == seed
             sets = [set(results["speakers"][s]) for s in ("train", "valid", "test")]
             assert sum(map(len, sets)) == len(set().union(*sets)) == 4
+            assert json.loads((folder / "splits.json").read_text())[str(seed)][fold.name] == results["speakers"]
             rows += csv.DictReader((fold / "predictions.csv").read_text().splitlines())
         assert len(rows) == len({r["id"] for r in rows}) == 32
         assert (folder / f"predictions_seed_{seed}.csv").read_text().count("\n") == 33

@@ -36,8 +36,7 @@ def summarise(repeats, classes):
     tables, folds = {}, {}
     for seed, folders in repeats.items():
         tables[seed] = read_predictions([pathlib.Path(f) / "predictions.csv" for f in folders])
-        cells = [json.loads((pathlib.Path(f) / "results.json").read_text()) for f in folders]
-        folds[seed] = [cell["speakers"]["test"] for cell in cells]
+        folds[seed] = [_results(folder)["speakers"]["test"] for folder in folders]
     if any(fold != folds[first] for first in folds for fold in folds.values()):
         raise ValueError(f"the repeats have different folds: {folds}")
     return summarise_rows(tables, next(iter(folds.values())), classes)
@@ -78,6 +77,11 @@ def summarise_rows(tables, folds, classes):
     }
 
 
+def splits(repeats):
+    """{seed: {cell: its training, validation and test speakers}} of finished cells, {seed: folders}."""
+    return {seed: {pathlib.Path(f).name: _results(f)["speakers"] for f in folders} for seed, folders in repeats.items()}
+
+
 def pool_predictions(paths, pooled, ids=None):
     """Write the rows of the folds' prediction files into one; with ``ids``, of these utterances only."""
     tables = [pathlib.Path(p).read_text(encoding="utf-8").splitlines(keepends=True) for p in paths]
@@ -85,6 +89,10 @@ def pool_predictions(paths, pooled, ids=None):
     if ids is not None:
         lines = [line for line in lines if next(csv.reader([line]))[0] in ids]
     write_atomically(pooled, "".join([tables[0][0], *lines]))
+
+
+def _results(folder):
+    return json.loads((pathlib.Path(folder) / "results.json").read_text(encoding="utf-8"))
 
 
 def _spread(values):
