@@ -72,8 +72,14 @@ def test_a_functional_that_hardly_varied_in_training_does_not_count_many_times_o
 def test_the_linear_head_does_not_care_for_the_size_of_a_dimension():
     torch.manual_seed(0)
     head, frames, lengths = StatisticsPooling(3, n_classes=2), torch.randn(8, 9, 3), torch.ones(8)
+    torch.nn.init.normal_(head.output.weight)
     larger = head(1000 * frames + 7, lengths)
     assert torch.allclose(head(frames, lengths)["logits"], larger["logits"], atol=1e-3)
     assert torch.allclose(larger["embedding"].std(0, correction=0), torch.ones(6), atol=1e-3)
     # linear: what it says of the embeddings' mean is the mean of what it says
     assert torch.allclose(head.classify(larger["embedding"].mean(0)), larger["logits"].mean(0), atol=1e-5)
+
+
+def test_of_many_statistics_none_counts_before_it_is_learned():
+    predictions = StatisticsPooling(2000, n_classes=4)(torch.randn(16, 9, 2000), torch.ones(16))
+    assert torch.allclose(predictions["logits"].softmax(1), torch.tensor(0.25), atol=0.1)
