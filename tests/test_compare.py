@@ -218,8 +218,8 @@ def test_files_that_contradict_the_summary(tmp_path):
 
 
 def test_other_noise_under_one_name_is_refused(tmp_path):
-    paths = [pathlib.Path(grid(tmp_path / name)) for name in "abc"]
-    for path, heard, level in zip(paths, ("x", "y", "y"), (10, 10, 0), strict=True):
+    paths = [pathlib.Path(grid(tmp_path / name)) for name in "abcd"]
+    for path, heard, level in zip(paths, "xyyx", (10, 10, 0, 0), strict=True):
         (table,) = path.glob("*.csv")
         header, *rows = table.read_text().splitlines()
         table.write_text("\n".join([f"{header},heard", *(f"{row},{heard}" for row in rows)]) + "\n")
@@ -227,4 +227,6 @@ def test_other_noise_under_one_name_is_refused(tmp_path):
         (path / "summary.json").write_text(json.dumps({**summary, "condition": "noise_rain", "level": level}))
     with pytest.raises(ValueError, match="'a' and 'b' cannot be compared: under 'noise_rain 10' they heard"):
         compare.main(list(map(str, paths[:2])))
+    with pytest.raises(ValueError, match="under 'noise_rain 0' they heard"):
+        compare.main(list(map(str, paths[2:])))
     assert compare.main([str(paths[0]), str(paths[2])])["tests"]  # what noise costs

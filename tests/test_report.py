@@ -73,6 +73,10 @@ def test_published_results_and_a_single_run(page, tmp_path):
     uar = json.loads((ROOT / "recipes" / "results" / "emodb" / "stl" / "summary.json").read_text())["UAR"]["mean"]
     assert f"{uar:.3f} ±" in text
     assert "Embeddings" not in text
+    for section in ("Attacks", "Noise"):  # what evaluate.py left below a system, wherever it says that it was clean
+        table = text.split(f"<h2>{section}</h2>")[1].split("</table>")[0]
+        systems = re.findall(r"<td>(\S+)</td><td>(\w+)</td>", table)
+        assert [c for i, (s, c) in enumerate(systems) if not i or s != systems[i - 1][0]] == ["clean", "clean"]
     run = page[0].parent / "mtl_aug" / "seed_0" / "fold_s01+s02"
     text = report.main([str(run), published[0], "-o", str(tmp_path / "s.html"), "--embeddings=none", "--resamples=100"])
     assert "No test between systems" in text
