@@ -1,4 +1,4 @@
-"""Training steps in 32 bits, in bf16 (--precision=bf16), and with the encoder compiled (--compile_module_keys=[encoder])."""
+"""Training steps in 32 bits, in bf16 (--precision=bf16), and with the encoder compiled (--compile_module_keys=encoder)."""
 
 import tempfile
 
