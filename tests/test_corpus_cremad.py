@@ -23,6 +23,8 @@ def tree(tmp_path):
     others = [
         "AudioWAV/._1001_IEO_ANG_HI.wav",
         "AudioWAV/readme.txt",
+        "AudioWAV/1000_IEO_ANG_HI.wav",  # actors are 1001 to 1091
+        "AudioWAV/1092_IEO_ANG_HI.wav",
         "AudioMP3/1001_IEO_ANG_HI.mp3",
         "copy/1001_IEO_ANG_HI.wav",
     ]

@@ -19,7 +19,8 @@ EMOTIONS = {
 }
 VOTES = {name[0]: emotion for name, emotion in EMOTIONS.items()}
 INTENSITIES = {"LO": 1.0, "MD": 2.0, "HI": 3.0}
-NAME = re.compile(r"(10(?:[0-8]\d|9[01]))_([A-Z]{3})_(ANG|DIS|FEA|HAP|NEU|SAD)_(LO|MD|HI|XX?)")  # one file's level is X
+# actors 1001 to 1091; one file's level is X
+NAME = re.compile(r"(10(?:0[1-9]|[1-8]\d|9[01]))_([A-Z]{3})_(ANG|DIS|FEA|HAP|NEU|SAD)_(LO|MD|HI|XX?)")
 PUBLISHED = dict.fromkeys(EMOTIONS.values(), 1271) | {"neutral": 1087}
 
 
