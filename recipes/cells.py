@@ -145,14 +145,15 @@ def run_cells(hparams_file, run_opts, cells, open_cells, workers, shared, megaby
         try:
             for path, error, hopeless in in_any_order(workers["backend"], work, bar, open_cells, before):
                 failures[path] = error
-                wrong |= {path} if hopeless else set()
-                # wrong settings or data: every cell would say the same; one alone may have a fault of its own
-                if len(wrong) == min(2, len(cells)) and not any(_stamp(p) not in (None, before[p]) for p in cells):
-                    raise ValueError(error)
+                if hopeless:
+                    wrong.add(path)
+                    # wrong settings or data: every cell would say the same; one alone may have a fault of its own
+                    if len(wrong) == min(2, len(cells)) and not any(_is_new(p, before) for p in cells):
+                        raise ValueError(error)
         except WORKER_DIED as error:
             # what it had finished is on disk
             bar.write(f"a worker died: {str(error).splitlines()[0]}")
-        open_cells = [p for p in open_cells if _stamp(p) in (None, before[p])]
+        open_cells = [p for p in open_cells if not _is_new(p, before)]
     bar.close()
     return {p: failures.get(str(p), "its worker died") for p in open_cells}
 
@@ -165,13 +166,18 @@ def _stamp(path):
         return None
 
 
+def _is_new(path, before):
+    """Whether a cell has been finished since the stamps ``before`` were taken."""
+    return _stamp(path) not in (None, before[path])
+
+
 def in_any_order(backend, work, bar, cells, before):
     """Results as they come, where the backend can give them so; the bar follows the cells on disk."""
     finished = threading.Event()
     done = bar.n
 
     def catch_up():
-        if new := done + sum(_stamp(p) not in (None, before[p]) for p in cells) - bar.n:
+        if new := done + sum(_is_new(p, before) for p in cells) - bar.n:
             bar.update(new)
 
     def follow():

@@ -4,16 +4,9 @@ import tempfile
 
 from benchmarks.setting import Setting, in_turns, medians_ms, ratio
 
-WAYS = {
-    "fp32": {},
-    "bf16": {"precision": "bf16"},
-    "compiled": {"compile_module_keys": ["encoder"], "compile_using_dynamic_shape_tracing": True},
-    "bf16, compiled": {
-        "precision": "bf16",
-        "compile_module_keys": ["encoder"],
-        "compile_using_dynamic_shape_tracing": True,
-    },
-}
+BF16 = {"precision": "bf16"}
+COMPILED = {"compile_module_keys": ["encoder"], "compile_using_dynamic_shape_tracing": True}
+WAYS = {"fp32": {}, "bf16": BF16, "compiled": COMPILED, "bf16, compiled": BF16 | COMPILED}
 
 
 def measure(options):
