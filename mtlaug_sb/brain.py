@@ -92,7 +92,8 @@ class MultiTaskBrain(sb.Brain):
                 views = ((frames[n:], lengths[n:]), targets[SOURCES]) if task.compares_views else ()
                 target = targets[task.target]
                 with naming(f"task '{name}'"):
-                    predictions, terms = self.modules[f"task_{name}"](frames[:n], lengths[:n], target, *views)
+                    task_module = self.modules[f"task_{name}"]
+                    predictions, terms = task_module(frames[:n], lengths[:n], target, *views, inputs=inputs[0])
                 outputs[name] = (predictions, terms, target)
         return outputs
 
@@ -103,7 +104,7 @@ class MultiTaskBrain(sb.Brain):
         targets = {k: t for k, t in every.items() if getattr(self.hparams.targets[k], "mixable", True)}
         targets[SOURCES] = torch.eye(len(batch), device=self.device)
         policy = self.policy if stage == sb.Stage.TRAIN else self.untouched
-        clean, lengths, draw = self._features(batch, policy, targets)
+        clean, lengths, draw = self._features(batch, policy, policy.draw(len(batch)), targets)
         seen, lengths, targets, draw = policy.apply("features", draw, clean, lengths, targets)
         mixed = targets[SOURCES].amax(1) < 1
         for name in every.keys() - targets.keys():
@@ -119,10 +120,9 @@ class MultiTaskBrain(sb.Brain):
             targets[name] = policy.labels(draw, self.device)
         return seen, lengths, targets
 
-    def _features(self, batch, policy, targets):
-        """Features before their effects, lengths, and what was drawn; ``targets`` follow the waveform effects in place."""
+    def _features(self, batch, policy, draw, targets):
+        """Features before their effects, lengths, and what happened; ``targets`` follow the waveform effects in place."""
         wavs, lengths = batch.wav
-        draw = policy.draw(len(wavs))
 
         def features_of(rows):
             some = {k: t[rows] for k, t in targets.items()}
@@ -226,8 +226,34 @@ class MultiTaskBrain(sb.Brain):
     def fit_normalization(self, loader):
         """Take the features' statistics from batches of the training data."""
         with torch.no_grad():
-            batches = (self._features(batch.to(self.device), self.untouched, {}) for batch in loader)
-            self.modules.normalization.fit((features, lengths) for features, lengths, _ in batches)
+            self.modules.normalization.fit(self._outcome(batch.to(self.device), self.untouched, 0, 0) for batch in loader)
+
+    def fit_heads(self, loader):
+        """Let heads that are solved for (see ``interfaces.Head``) do it, from batches of the labelled training data.
+
+        They see each utterance as it is, and as the policy's ``fitted`` outcomes make it.
+        """
+        for name, task in self.tasks.items():
+            if hasattr(task.head, "fit"):
+                if task.target not in self.hparams.targets:
+                    raise ValueError(f"task '{name}': its head is solved for, and no recording has '{task.target}'")
+                task.head.eval()
+                with torch.no_grad():
+                    task.head.fit(self._examples(loader, task.target))
+
+    def _examples(self, loader, target):
+        """(normalised features [batch, frames, dim], relative lengths, targets) of labelled rows, outcome by outcome."""
+        for batch in loader:
+            batch = batch.to(self.device)
+            rows = labelled_rows(batch[target])
+            for outcome in self.policy.outcomes() if rows.any() else ():
+                features, lengths = self._outcome(batch, self.policy, *outcome)
+                yield self.modules.normalization(features, lengths)[rows], lengths[rows], batch[target][rows]
+
+    def _outcome(self, batch, policy, type_, variant):
+        """Features [batch, frames, dim] and relative lengths of a batch whose rows all have one outcome of a policy."""
+        features, lengths, _ = self._features(batch, policy, policy.draw_of(len(batch), type_, variant), {})
+        return features, lengths
 
     def on_fit_start(self):
         """Say which tasks a checkpoint of another set of tasks left untrained."""

@@ -91,7 +91,13 @@ class Encoder(Protocol):
 
 
 class Head(Protocol):
-    """One task's own layers on top of the shared frames."""
+    """One task's own layers on top of the shared frames.
+
+    One with ``reads_input = True`` is also given what the encoder saw: ``forward(frames, lengths, features,
+    feature_lengths)``. One with a method ``fit(examples)`` is solved for, wholly or in part, rather than trained: before the
+    training it is called once, in evaluation mode and without gradients, with (features, lengths, targets) of the labelled
+    training utterances, batch by batch.
+    """
 
     def forward(self, frames: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         """Predictions by name, each [batch, ...]. Usual names: ``logits``, ``values``, ``features``, ``embedding``."""

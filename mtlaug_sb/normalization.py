@@ -12,6 +12,19 @@ class GlobalNormalization(nn.Module):
     One pair of statistics for everybody: an utterance's own level, which carries emotion, stays in, and a test speaker's
     statistics never enter.
 
+    Arguments
+    ---------
+    size : int
+        Dimensions.
+    groups : int or None
+        So many groups of dimensions that stand side by side, such as a front end's layers, have one pair each: what hardly
+        varies within a layer, and so may be noise, is not raised to the rest. None: each dimension has its own.
+
+    Raises
+    ------
+    ValueError
+        If the groups do not divide the dimensions.
+
     Example
     -------
     >>> norm = GlobalNormalization(2)
@@ -21,8 +34,11 @@ class GlobalNormalization(nn.Module):
     tensor([[[1., 0.]]])
     """
 
-    def __init__(self, size):
+    def __init__(self, size, groups=None):
         super().__init__()
+        if groups is not None and (groups < 1 or size % groups):
+            raise ValueError(f"{groups} groups do not divide {size} dimensions")
+        self.groups = groups
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("std", torch.ones(size))
 
@@ -37,11 +53,18 @@ class GlobalNormalization(nn.Module):
             count, total, squares = count + len(valid), total + valid.sum(0), squares + valid.square().sum(0)
         if not count:
             return 0
-        mean = total / count
-        std = (squares / count - mean.square()).clamp(min=1e-8).sqrt()
+        mean, squares = self._shared(total / count), self._shared(squares / count)
+        std = (squares - mean.square()).clamp(min=1e-8).sqrt()
         self.mean.copy_(mean)
         self.std.copy_(std)
         return count
+
+    def _shared(self, means):
+        """Means [size], with one value in each group."""
+        if self.groups is None:
+            return means
+        grouped = means.view(self.groups, -1)
+        return grouped.mean(1, keepdim=True).expand_as(grouped).flatten()
 
     def forward(self, features, lengths):
         """Normalised features [batch, frames, size]; padding is zero."""

@@ -44,14 +44,17 @@ class AugmentationPolicy(nn.Module):
         Of the policy's own generator, whose state belongs into the checkpoint.
     target : str
         The key under which the types join the batch's targets.
+    fitted : dict
+        Type name -> some of its variants, by number, for an effect on the waveform that has variants: what heads that are
+        solved for are shown beside the utterance itself. An effect that is None does not matter.
 
     Raises
     ------
     ValueError
-        If an effect is called "none", or the probabilities do not fit the effects.
+        If an effect is called "none", the probabilities do not fit the effects, or ``fitted`` names what is not there.
     """
 
-    def __init__(self, effects, probabilities=None, seed=0, target="augmentation"):
+    def __init__(self, effects, probabilities=None, seed=0, target="augmentation", fitted=None):
         super().__init__()
         if "none" in effects:
             raise ValueError("'none' is the type of an untouched utterance; call the effect otherwise")
@@ -74,12 +77,27 @@ class AugmentationPolicy(nn.Module):
         self.probabilities = torch.tensor([probabilities[name] for name in self.names])
         self.n_variants = torch.tensor([1] + [getattr(effect, "n_variants", 1) for effect in effects.values()])
         self.generator = torch.Generator().manual_seed(seed)
+        self._fitted = [(0, 0)]
+        for name, variants in (fitted or {}).items():
+            for variant in variants if name not in left_out else ():
+                effect = effects.get(name)
+                if not hasattr(effect, "vary") or effect.domain != "waveform" or variant not in range(effect.n_variants):
+                    raise ValueError(f"fitted: '{name}' is no effect on the waveform with a variant {variant!r}")
+                self._fitted.append((self.names.index(name), variant))
 
     def draw(self, batch_size):
         """Draw a type, and a variant of it, for every row of a batch."""
         types = torch.multinomial(self.probabilities, batch_size, replacement=True, generator=self.generator)
         shares = torch.rand(batch_size, generator=self.generator)
         return Draw(types, (shares * self.n_variants[types]).long())
+
+    def outcomes(self):
+        """(type, variant) of "none" and of what is ``fitted``."""
+        return list(self._fitted)
+
+    def draw_of(self, batch_size, type_, variant):
+        """A draw as if every row had come out like this."""
+        return Draw(torch.full((batch_size,), type_), torch.full((batch_size,), variant))
 
     def apply(self, domain, draw, inputs, lengths, targets):
         """Apply the effects of one domain to their rows.

@@ -59,7 +59,7 @@ class Task(nn.Module):
         """Whether a loss takes its target from the clean view (see ``interfaces.Loss``)."""
         return any(hasattr(loss, "as_target") for loss in self.losses.values())
 
-    def forward(self, frames, lengths, targets, clean=None, sources=None):
+    def forward(self, frames, lengths, targets, clean=None, sources=None, inputs=None):
         """Predictions by name, and the mean of every loss over the labelled rows.
 
         Arguments
@@ -74,6 +74,8 @@ class Task(nn.Module):
             Frames and lengths of the same utterances without augmentation, where a loss compares views.
         sources : torch.Tensor or None
             [batch, batch]: the share of each utterance in each row, which mixing makes.
+        inputs : tuple or None
+            What the encoder saw, [batch, frames, dim] and lengths, for a head that ``reads_input``.
 
         Returns
         -------
@@ -87,7 +89,7 @@ class Task(nn.Module):
         ValueError
             If a loss reads a prediction that the head does not give, or does not fit its shape.
         """
-        predictions = self._predict(frames, lengths)
+        predictions = self._predict(frames, lengths, inputs)
         rows = labelled_rows(targets)
         rows = slice(None) if rows.all() else rows  # spares copies
         with torch.no_grad():
@@ -104,9 +106,9 @@ class Task(nn.Module):
             terms[name] = values.mean() if len(values) else values.sum()
         return predictions, terms
 
-    def _predict(self, frames, lengths):
+    def _predict(self, frames, lengths, inputs):
         try:
-            return self.head(frames, lengths)
+            return ask(self.head, (frames, lengths), inputs)
         except torch.OutOfMemoryError:  # a RuntimeError whose text speaks of sizes, too
             raise
         except RuntimeError as error:
@@ -141,6 +143,11 @@ class Task(nn.Module):
                 f"'{name}' reads the prediction '{reader.reads}', and {type(self.head).__name__} gives {list(predictions)}"
             )
         return predictions[reader.reads]
+
+
+def ask(head, layer, inputs=None):
+    """A head's predictions from (frames, lengths) of its layer; one that ``reads_input`` gets the encoder's input, too."""
+    return head(*layer, *(inputs or ())) if getattr(head, "reads_input", False) else head(*layer)
 
 
 def _evaluate(name, loss, predictions, targets, lengths):

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import soundfile
 import torch
+from torch import nn
 
 from mtlaug_sb import describe, make
 from mtlaug_sb.inference.calibration import UNCALIBRATED
@@ -25,13 +26,17 @@ def write_small_model(folder, head="head/blstm_attention", temperature=1.7, func
     skip = {"skip": True, "skip_cepstra": 6} if functionals else {}
     encoder = make("encoder/cnn", input_size=20, channels=[16, 16], kernel_sizes=[8, 5], strides=[4, 1], **skip)
     emotion = make(head, input_size=encoder.output_size, n_classes=4, **({"functionals": True} if functionals else {}))
+    if functionals:
+        vectors = make("encoder/covariance", input_size=20)
+        emotion = make("head/discriminant_fusion", head=emotion, vectors=vectors, n_classes=4)
+        nn.init.normal_(emotion.analysis.weight, std=0.1)
     kind = make("head/attentive", input_size=16, n_classes=3, dense=8)
     normalization = GlobalNormalization(20)
     normalization.mean.fill_(-9.0)
     normalization.std.fill_(3.0)
     with torch.no_grad():
         for name, parameter in emotion.named_parameters():
-            if name.startswith(("output", "dense")):
+            if name.removeprefix("head.").startswith(("output", "dense")):
                 parameter.mul_(4.0)
     heads = {"emotion": emotion, "augmentation": kind}
     network = Network(features, normalization, encoder, heads, {"emotion": -1, "augmentation": 0}).eval()

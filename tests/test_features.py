@@ -78,6 +78,17 @@ def test_normalization_takes_the_statistics_of_valid_frames_over_batches():
     assert torch.allclose(norm(b, torch.ones(1)), (b - norm.mean) / norm.std, atol=1e-5)
 
 
+def test_normalization_of_groups():
+    a = torch.rand(2, 10, 6, generator=torch.Generator().manual_seed(0)) * torch.arange(1, 7)
+    norm = GlobalNormalization(6, groups=2)
+    norm.fit([(a, torch.ones(2))])
+    layers = a.view(20, 2, 3)
+    assert torch.allclose(norm.mean, layers.mean((0, 2)).repeat_interleave(3), atol=1e-5)
+    assert torch.allclose(norm.std, layers.std((0, 2), correction=0).repeat_interleave(3), atol=1e-5)
+    with pytest.raises(ValueError, match="4 groups do not divide 6 dimensions"):
+        GlobalNormalization(6, groups=4)
+
+
 def test_cache_keeps_within_its_bound_and_tells_no_keys_apart_wrongly():
     asked = []
 

@@ -157,6 +157,8 @@ def test_a_pipe_is_not_waited_for(good, tmp_path):
         ("normalization", {"size": 2_000}, r"'normalization.mean' is \[2000\].*\[20\]"),
         ("normalization", {"size": True}, "'size' must be a whole number"),
         ("normalization", {"size": 20, "plugin": "x"}, "unknown key 'plugin'"),
+        ("normalization", {"size": 20, "groups": 0}, "'groups' must be a whole number"),
+        ("normalization", {"size": 20, "groups": 3}, "3 groups do not divide 20 dimensions"),
         ("augmentations", {"speed": {"plugin": "encoder/cnn"}}, "must name a plugin 'augmentation/...'"),
         ("augmentations", {"<script>": {"plugin": "augmentation/mixup"}}, "is no name"),
         ("plugins", {"head/x": "../evil.py"}, "is not a plugin's name and its file's"),

@@ -69,6 +69,58 @@ def fit(brain, dataset, batch_size=2):
     return next(csv.DictReader(open(brain.history.path, encoding="utf-8")))
 
 
+class SolvedHead(nn.Module):
+    """Remembers what it was shown; reads the encoder's input."""
+
+    reads_input = True
+
+    def __init__(self):
+        super().__init__()
+        self.output, self.shown = nn.Linear(6, 2), []
+
+    def fit(self, examples):
+        assert not self.training
+        assert not torch.is_grad_enabled()
+        self.shown = list(examples)
+
+    def forward(self, frames, lengths, features, feature_lengths):
+        assert features.shape[2] == 10
+        assert features.shape[1] > frames.shape[1]
+        return {"logits": self.output(frames.mean(1)), "embedding": frames.mean(1)}
+
+
+class HalfLabelled(Utterances):
+    def __getitem__(self, i):
+        item = super().__getitem__(i)
+        return item if i % 4 < 2 else {**item, "label": torch.full((2,), torch.nan)}
+
+
+def test_heads_that_are_solved_for_see_labelled_rows_in_every_fitted_outcome(tmp_path):
+    head, speed = SolvedHead(), make("augmentation/speed", percents=[50, 90, 200])
+    policy = AugmentationPolicy({"speed": speed}, fitted={"speed": [0, 2]})
+    task = Task("label", head, {"ce": make("loss/cross_entropy")})
+    brain = build(tmp_path, tasks={"only": task}, augmentation=policy)
+    dataset = HalfLabelled(8)
+    brain.fit_heads(brain.make_dataloader(dataset, sb.Stage.VALID, **loader_options(batch_size=4)))
+    assert [len(classes) for _, _, classes in head.shown] == [2] * 6  # two batches in three outcomes, half their rows
+    for batch, first in ((0, 0), (3, 4)):
+        plain, slow, fast = head.shown[batch : batch + 3]
+        for row in range(2):
+            n = 1 + len(dataset.wavs[first + row]) // 160
+            sizes = [int(absolute_lengths(lengths, features.shape[1])[row]) for features, lengths, _ in (plain, slow, fast)]
+            assert sizes == [n, 2 * n - 1, (n + 1) // 2]
+            assert torch.equal(plain[2][row], dataset[first + row]["label"])
+    fit(brain, Utterances())  # the input reaches the head in both stages
+
+
+def test_a_head_that_is_solved_for_needs_a_target_of_the_recordings(tmp_path):
+    policy = AugmentationPolicy({"speed": make("augmentation/speed")})
+    tasks = {"only": Task("label", SolvedHead(), {}), "kind": Task("augmentation", SolvedHead(), {})}
+    brain = build(tmp_path, tasks=tasks, augmentation=policy)
+    with pytest.raises(ValueError, match="task 'kind': its head is solved for, and no recording has 'augmentation'"):
+        brain.fit_heads([])
+
+
 def test_a_nan_step_is_skipped_counted_and_leaves_no_trace(tmp_path):
     brain = build(tmp_path)
     row = fit(brain, Utterances(poisoned=3))

@@ -23,10 +23,10 @@ def test_every_normalisation_gives_the_target_mean_0_and_variance_1(tmp_path):
     before = {k: v.clone() for k, v in TrainedNetwork(folder).network.state_dict().items()}
     system = adapted(folder, batch_size=2)
     norms = [m for m in system.network.modules() if isinstance(m, FrameBatchNorm)]
-    assert len(norms) == 3  # two convolutions and the head's functionals
+    assert len(norms) == 4  # two convolutions, the head's functionals, the discriminant analysis' vectors
     outputs = [[] for _ in norms]
     for norm, kept in zip(norms, outputs, strict=True):
-        norm.register_forward_hook(lambda m, _, out, kept=kept: kept.append((out - m.bias) / m.weight))
+        norm.register_forward_hook(lambda m, _, out, kept=kept: kept.append((out - m.bias) / m.weight if m.affine else out))
     system.probabilities(utterances())
     for norm, kept in zip(norms, outputs, strict=True):
         rows = torch.cat(kept)

@@ -52,8 +52,7 @@ class WeightedLayers(nn.Module):
 
     def __init__(self, input_size, n_layers, output_size=64, join="all", input_dropout=0.3, dropout=0.2, skip=False):
         super().__init__()
-        if n_layers < 1 or input_size % n_layers:
-            raise ValueError(f"{n_layers} layers do not divide {input_size} dimensions")
+        check_layers(input_size, n_layers)
         if join not in ("mean", "all"):
             raise ValueError(f"join must be 'mean' or 'all', is {join!r}")
         self.n_layers, self.join, self.skip = n_layers, join, skip
@@ -67,8 +66,7 @@ class WeightedLayers(nn.Module):
 
     def forward(self, features, lengths):
         """What the dense layer reads, what it gives, and with ``skip`` both; [batch, frames, dim], padding zero."""
-        layers = features.unflatten(2, (self.n_layers, -1))
-        layers = nn.functional.layer_norm(layers, layers.shape[3:])
+        layers = normalized_layers(features, self.n_layers)
         if self.join == "mean":
             joined = layer_mean(layers.unbind(2), self.layer_weights)
         else:  # times their number: of equal weights nothing is to be seen
@@ -80,3 +78,15 @@ class WeightedLayers(nn.Module):
         frames[valid] = self.dropout(self.norm(self.dense(seen[valid])).relu())
         layers = [joined, frames, torch.cat([frames, joined], dim=2)] if self.skip else [joined, frames]
         return [(frames, lengths) for frames in layers]
+
+
+def check_layers(input_size, n_layers):
+    """Raise a ValueError if so many layers do not divide the dimensions."""
+    if n_layers < 1 or input_size % n_layers:
+        raise ValueError(f"{n_layers} layers do not divide {input_size} dimensions")
+
+
+def normalized_layers(features, n_layers):
+    """Layers that stand side by side in each frame, [batch, frames, layers, dim], each with mean 0 and variance 1 there."""
+    layers = features.unflatten(2, (n_layers, -1))
+    return nn.functional.layer_norm(layers, layers.shape[3:])

@@ -35,10 +35,11 @@ def build_network(description, weight_bytes):
     with torch.random.fork_rng(devices=[]), _limit(2 * weight_bytes + SPARE_BYTES):
         features, encoder = build(description["features"], description), build(description["encoder"], description)
         heads = {name: build(task["head"], description) for name, task in tasks.items()}
-        normalization = GlobalNormalization(description["normalization"]["size"])
         try:
+            normalization = GlobalNormalization(**description["normalization"])
             network = Network(features, normalization, encoder, heads, {name: task["layer"] for name, task in tasks.items()})
-        except (KeyError, TypeError) as error:  # a task's name that torch has taken, a plugin that is no module
+        # a task's name that torch has taken, a plugin that is no module, groups that do not divide the dimensions
+        except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"the model's parts cannot be put together ({_line(error)})") from None
     return network.eval()
 

@@ -52,7 +52,8 @@ def check(description):
         raise ModelError(f"model.json: format version {description['version']}, this mtlaug_sb reads {VERSION}")
     for place in ("features", "encoder"):
         check_plugin(description[place], place, place)
-    _keys(description["normalization"], "normalization", {"size": _whole(1, 100_000)})
+    groups = {"groups": _whole(1, 100_000)} if "groups" in description["normalization"] else {}
+    _keys(description["normalization"], "normalization", {"size": _whole(1, 100_000)} | groups)
     for name, task in description["tasks"].items():
         _check_task(name, task)
     main = description["main_task"]

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from mtlaug_sb.task import ask
+
 
 class Network(nn.Module):
     """Waveforms to every asked task's predictions.
@@ -36,10 +38,15 @@ class Network(nn.Module):
 
     def answer(self, features, lengths, tasks):
         """As ``forward``, from features before normalisation."""
-        layers = self.encoder(self.normalization(features, lengths), lengths)
-        return {task: self.heads[task](*layers[self.layers[task]]) for task in tasks}
+        inputs = self.normalization(features, lengths), lengths
+        layers = self.encoder(*inputs)
+        return {task: ask(self.heads[task], layers[self.layers[task]], inputs) for task in tasks}
 
 
 def embedding_of(predictions, head):
-    """An utterance as a vector [batch, dim]: the embedding of a head that can ``classify`` it, the logits of any other."""
-    return predictions["embedding"] if hasattr(head, "classify") else predictions["logits"]
+    """An utterance as a vector [batch, dim]: the embedding of a head that can ``classify`` it, the logits of any other.
+
+    A head whose embedding has several parts says which, in ``embeds``.
+    """
+    parts = getattr(head, "embeds", ("embedding",)) if hasattr(head, "classify") else ("logits",)
+    return torch.cat([predictions[part] for part in parts], dim=1)

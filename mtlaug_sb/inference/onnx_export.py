@@ -16,6 +16,7 @@ from mtlaug_sb.encoders.cnn import CNN
 from mtlaug_sb.features.log_mel import LogMel
 from mtlaug_sb.inference.description import ModelError
 from mtlaug_sb.masking import absolute_lengths, valid_mask, zero_padding
+from mtlaug_sb.task import ask
 
 OPSET = 17
 TOLERANCE = 1e-4
@@ -86,8 +87,9 @@ class ExportedNetwork(nn.Module):
     def forward(self, wavs, lengths):
         """Probabilities [batch, classes]."""
         features, lengths = self.features(wavs, lengths)
-        layers = self.encoder(self.normalization(features, lengths), lengths)
-        return (self.head(*layers[self.layer])["logits"] / self.temperature).softmax(dim=1)
+        inputs = self.normalization(features, lengths), lengths
+        layers = self.encoder(*inputs)
+        return (ask(self.head, layers[self.layer], inputs)["logits"] / self.temperature).softmax(dim=1)
 
 
 class TracedLogMel(nn.Module):

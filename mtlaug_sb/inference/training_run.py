@@ -110,8 +110,9 @@ def network_of(brain, tasks):
 
 def describe_run(brain, network, answering, calibration):
     """What model.json is to hold."""
-    if type(network.normalization) is not GlobalNormalization:
-        raise ModelError(f"normalization is a {type(network.normalization).__name__}, not GlobalNormalization")
+    norm = network.normalization
+    if type(norm) is not GlobalNormalization:
+        raise ModelError(f"normalization is a {type(norm).__name__}, not GlobalNormalization")
     parts = {"features": _plain(network.features, "features"), "encoder": _plain(network.encoder, "encoder")}
     tasks = {
         name: {"layer": network.layers[name], "head": _plain(network.heads[name], f"tasks.{name}.head"), **names}
@@ -125,7 +126,7 @@ def describe_run(brain, network, answering, calibration):
         "made_by": f"mtlaug_sb {__version__}",
         "sample_rate": brain.hparams.sample_rate,
         **parts,
-        "normalization": {"size": len(network.normalization.mean)},
+        "normalization": {"size": len(norm.mean), **({"groups": norm.groups} if norm.groups else {})},
         "tasks": tasks,
         "main_task": brain.hparams.main_task,
         "augmentations": effects,

@@ -1,0 +1,109 @@
+"""Discriminant analysis against scikit-learn's and against its formula; the head that answers together with one."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+from mtlaug_sb import make
+from mtlaug_sb.discriminant import DiscriminantAnalysis
+from mtlaug_sb.inference.network import embedding_of
+
+
+def examples(n=90, size=6, classes=3):
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(n) % classes
+    labels[: n // 3] = 0  # the first class has more
+    mixing = torch.randn(size, size, generator=generator)
+    return 5 + torch.randn(n, size, generator=generator) @ mixing + torch.eye(classes, size)[labels] * 2, labels
+
+
+def fitted(x, labels, classes=3, shrinkage=0.5):
+    analysis = DiscriminantAnalysis(x.shape[1], classes, shrinkage).eval()
+    analysis.fit(x, torch.eye(classes)[labels])
+    return analysis
+
+
+def test_without_shrinkage_it_is_scikit_learns():
+    x, labels = examples()
+    sklearn = LinearDiscriminantAnalysis(solver="lsqr", priors=[1 / 3] * 3).fit(x.double().numpy(), labels.numpy())
+    ours = fitted(x, labels, shrinkage=1e-9)(x).numpy()
+    np.testing.assert_allclose(ours, sklearn.predict_log_proba(x.double().numpy()), atol=2e-3)
+
+
+def test_shrinkage_by_its_formula():
+    x, labels = examples()
+    z = (x.numpy() - x.numpy().mean(0)) / np.sqrt(x.numpy().var(0) + 1e-5)
+    means = np.stack([z[labels == c].mean(0) for c in range(3)])
+    within = np.mean([np.cov(z[labels == c].T, bias=True) for c in range(3)], axis=0)
+    shrunk = 0.3 * within + 0.7 * np.trace(within) / 6 * np.eye(6)
+    distances = np.stack([((z - m) @ np.linalg.inv(shrunk) * (z - m)).sum(1) for m in means], axis=1)
+    expected = torch.from_numpy(-0.5 * distances).log_softmax(1)
+    torch.testing.assert_close(fitted(x, labels, shrinkage=0.7)(x).double(), expected, atol=1e-3, rtol=0)
+
+
+def test_more_dimensions_than_examples_and_examples_that_are_alike():
+    x = torch.zeros(4, 50)
+    x[2:, :25] = 1.0
+    answers = fitted(x, torch.tensor([0, 0, 1, 1]), classes=2)(x)
+    assert torch.isfinite(answers).all()
+    assert answers.argmax(1).tolist() == [0, 0, 1, 1]
+
+
+def test_a_class_without_examples_does_not_spoil_the_others():
+    x, labels = examples(classes=2)
+    answers = fitted(x, labels, classes=3)(x)
+    assert torch.isfinite(answers).all()
+    assert (answers[:, :2].argmax(1) == labels).float().mean() > 0.8
+
+
+@pytest.mark.parametrize("shrinkage", [0, -0.1, 1.5])
+def test_wrong_shrinkage(shrinkage):
+    with pytest.raises(ValueError, match="shrinkage must be above 0 and at most 1"):
+        DiscriminantAnalysis(3, 2, shrinkage)
+
+
+def fusion(**arguments):
+    torch.manual_seed(0)
+    head = make("head/attentive", input_size=8, n_classes=3, dense=16)
+    vectors = make("encoder/covariance", input_size=20, cepstra=4, moving_cepstra=2)
+    return make("head/discriminant_fusion", head=head, vectors=vectors, n_classes=3, **arguments)
+
+
+def solved(**arguments):
+    """A head that has seen utterances whose class is the size of their deviation."""
+    head, generator = fusion(**arguments).eval(), torch.Generator().manual_seed(1)
+    classes = torch.arange(30) % 3
+    features = torch.randn(30, 40, 20, generator=generator) * (1 + classes).view(-1, 1, 1)
+    head.fit(zip(features.split(7), torch.ones(30).split(7), torch.eye(3)[classes].split(7), strict=True))
+    return head, features, classes
+
+
+def test_in_training_the_head_is_alone():
+    head, features, _ = solved()
+    frames, lengths = torch.rand(30, 10, 8), torch.ones(30)
+    head.train()
+    head.head.eval()  # no dropout
+    given = head(frames, lengths, features, lengths)
+    assert "scores" not in given
+    torch.testing.assert_close(given["logits"], head.head(frames, lengths)["logits"])
+
+
+def test_in_evaluation_log_probabilities_are_added():
+    head, features, classes = solved(gain=2.0)
+    frames, lengths = torch.rand(30, 10, 8), torch.ones(30)
+    with torch.no_grad():
+        given = head(frames, lengths, features, lengths)
+        alone = head.head(frames, lengths)["logits"].log_softmax(1)
+    torch.testing.assert_close(given["logits"], alone + 2 * given["scores"])
+    assert (given["scores"].argmax(1) == classes).all()
+    torch.testing.assert_close(given["scores"].exp().sum(1), torch.ones(30))
+    torch.testing.assert_close(head.classify(embedding_of(given, head)), given["logits"])
+    assert embedding_of(given, head).shape == (30, 16 + 3)
+
+
+def test_its_batches_do_not_matter():
+    head, features, classes = solved()
+    again = fusion().eval()
+    again.fit([(features, torch.ones(30), torch.eye(3)[classes])])
+    torch.testing.assert_close(again.analysis.weight, head.analysis.weight, rtol=1e-3, atol=1e-4)
