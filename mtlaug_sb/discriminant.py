@@ -33,7 +33,7 @@ class DiscriminantAnalysis(nn.Module):
     -------
     >>> analysis = DiscriminantAnalysis(2, n_classes=2).eval()
     >>> analysis.fit(torch.tensor([[-2.0, 0.0], [-1.0, 1.0], [1.0, 0.0], [2.0, 1.0]]), torch.eye(2)[[0, 0, 1, 1]])
-    >>> analysis(torch.tensor([[-1.5, 5.0], [1.5, 5.0]])).argmax(1)
+    >>> analysis(torch.tensor([[-1.5, 0.5], [1.5, 0.5]])).argmax(1)
     tensor([0, 1])
     """
 

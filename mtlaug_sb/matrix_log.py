@@ -15,7 +15,7 @@ def matrix_log(matrices):
 
     Example
     -------
-    >>> matrix_log(torch.diag(torch.tensor([1.0, 10.0]))).round(decimals=3).tolist()
+    >>> matrix_log(torch.diag(torch.tensor([1.0, 10.0]).double())).round(decimals=3).tolist()
     [[0.0, 0.0], [0.0, 2.303]]
     """
     return log_by_products(matrices) if torch.onnx.is_in_onnx_export() else _MatrixLog.apply(matrices)

@@ -6,7 +6,7 @@ import tempfile
 import torch
 from torch import nn
 
-from mtlaug_sb.layer_mean import layer_mean
+from mtlaug_sb.front_end_layers import layer_mean
 from mtlaug_sb.masking import absolute_lengths, valid_mask, zero_padding
 from mtlaug_sb.registry import register
 

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from mtlaug_sb.encoders.weighted_layers import check_layers, normalized_layers
+from mtlaug_sb.front_end_layers import check_layers, normalized_layers
 from mtlaug_sb.masking import zero_padding
 from mtlaug_sb.registry import register
 from mtlaug_sb.statistics_pooling import pool_statistics

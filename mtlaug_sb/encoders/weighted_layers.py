@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from mtlaug_sb.frame_batch_norm import FrameBatchNorm
-from mtlaug_sb.layer_mean import layer_mean
+from mtlaug_sb.front_end_layers import check_layers, layer_mean, normalized_layers
 from mtlaug_sb.masking import valid_mask, zero_padding
 from mtlaug_sb.registry import register
 
@@ -78,15 +78,3 @@ class WeightedLayers(nn.Module):
         frames[valid] = self.dropout(self.norm(self.dense(seen[valid])).relu())
         layers = [joined, frames, torch.cat([frames, joined], dim=2)] if self.skip else [joined, frames]
         return [(frames, lengths) for frames in layers]
-
-
-def check_layers(input_size, n_layers):
-    """Raise a ValueError if so many layers do not divide the dimensions."""
-    if n_layers < 1 or input_size % n_layers:
-        raise ValueError(f"{n_layers} layers do not divide {input_size} dimensions")
-
-
-def normalized_layers(features, n_layers):
-    """Layers that stand side by side in each frame, [batch, frames, layers, dim], each with mean 0 and variance 1 there."""
-    layers = features.unflatten(2, (n_layers, -1))
-    return nn.functional.layer_norm(layers, layers.shape[3:])
