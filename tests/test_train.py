@@ -13,6 +13,7 @@ from mtlaug_sb.corpora.synthetic import Synthetic
 from mtlaug_sb.dataio.audio import AudioReader
 from mtlaug_sb.dataio.datasets import UtteranceDataset
 from mtlaug_sb.dataio.manifest import build_manifest
+from mtlaug_sb.discriminant import DiscriminantAnalysis
 from mtlaug_sb.inference import EmotionRecognizer
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -105,6 +106,25 @@ def test_normalisation_sees_training_speakers_only(train, tmp_path):
     frames = torch.cat([log_mel(read(r["path"]).unsqueeze(0), torch.ones(1))[0][0] for r in records.values()])
     assert torch.allclose(stored["mean"], frames.mean(0), atol=1e-3)
     assert torch.allclose(stored["std"], frames.std(0), atol=1e-2)
+
+
+def test_the_discriminant_analysis_sees_training_speakers_only_and_the_training_does_not_see_it(
+    train, tmp_path, monkeypatch
+):
+    shown, fit = [], DiscriminantAnalysis.fit
+    monkeypatch.setattr(DiscriminantAnalysis, "fit", lambda self, x, y: (shown.append(len(x)), fit(self, x, y)))
+    runs = {
+        gain: train("hparams/mtl_aug.yaml", f"--tasks.emotion.head.gain={gain}", folder=tmp_path / str(gain))
+        for gain in (0, 1)
+    }
+    # the training utterances as they are, at 90 and at 110 %, and no others
+    assert shown == [3 * runs[0]["utterances"]["train"]] * 2
+    logs = [table(tmp_path / gain / "train_log.csv") for gain in ("0", "1")]
+    for alone, together in zip(*logs, strict=True):
+        assert {k: v for k, v in alone.items() if k.startswith("train/")} == {
+            k: v for k, v in together.items() if k.startswith("train/")
+        }
+    assert table(tmp_path / "0" / "predictions.csv") != table(tmp_path / "1" / "predictions.csv")
 
 
 def test_unlabelled_speech_joins(train, tiny_corpus):
