@@ -68,8 +68,8 @@ class Covariance(nn.Module):
         parts = [
             pool_functionals(features, lengths),
             self._log_covariance(cepstra[..., : self.cepstra], steps)[:, self.upper],
-            # an utterance that is shorter than the lags has one frame of zeros behind it, and hardly a variance
-            self._log_covariance(moving, (steps - self.lags[-1]).clamp(min=1))[:, self.moving_upper],
+            # of an utterance that is shorter than the lags only the floor is left
+            self._log_covariance(moving, steps - self.lags[-1])[:, self.moving_upper],
         ]
         return [(torch.cat(parts, dim=1).unsqueeze(1), torch.ones_like(lengths))]
 
