@@ -93,7 +93,7 @@ class MultiTaskBrain(sb.Brain):
                 target = targets[task.target]
                 with naming(f"task '{name}'"):
                     task_module = self.modules[f"task_{name}"]
-                    predictions, terms = task_module(frames[:n], lengths[:n], target, *views, inputs=inputs[0])
+                    predictions, terms = task_module(frames[:n], lengths[:n], target, *views, inputs=inputs)
                 outputs[name] = (predictions, terms, target)
         return outputs
 
@@ -238,7 +238,7 @@ class MultiTaskBrain(sb.Brain):
                 if task.target not in self.hparams.targets:
                     raise ValueError(f"task '{name}': its head is solved for, and no recording has '{task.target}'")
                 task.head.eval()
-                with torch.no_grad():
+                with torch.no_grad(), naming(f"task '{name}'"):
                     task.head.fit(self._examples(loader, task.target))
 
     def _examples(self, loader, target):

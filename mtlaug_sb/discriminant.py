@@ -13,7 +13,7 @@ class DiscriminantAnalysis(nn.Module):
     J. Amer. Statist. Assoc. 84(405), 1989): of a few hundred examples with thousands of dimensions it has no inverse. The
     dimensions have mean 0 and variance 1 first. Every class counts as much as another, however many examples it has.
 
-    Before ``fit``, and for a class without an example, the answer is that of chance.
+    Before ``fit`` all classes are alike. One without an example is never the likeliest afterwards.
 
     Arguments
     ---------
@@ -51,21 +51,35 @@ class DiscriminantAnalysis(nn.Module):
         """Solve for examples [n, size] and their classes [n, n_classes], one-hot."""
         self.norm.running_mean.copy_(examples.mean(0))
         self.norm.running_var.copy_(examples.var(0, unbiased=False))
-        examples, targets = self.norm(examples).double(), targets.double()
+        deviation = (self.norm.running_var.double() + self.norm.eps).sqrt()
+        examples, targets = (examples.double() - self.norm.running_mean) / deviation, targets.double()
         counts = targets.sum(0)
         seen = counts > 0
         shares = targets[:, seen] / counts[seen]
         means = shares.T @ examples
         centred = examples - targets[:, seen] @ means
-        covariance = centred.T @ (shares.mean(1, keepdim=True) * centred)
-        average = covariance.diagonal().mean().clamp(min=1e-6)  # of examples that are all alike there is none
-        covariance.mul_(1 - self.shrinkage).diagonal().add_(self.shrinkage * average)
-        weight = torch.linalg.solve(covariance, means.T).T
-        self.weight.zero_()
-        self.bias.zero_()
+        centred *= shares.mean(1, keepdim=True).sqrt()
+        average = centred.square().sum() / centred.shape[1]
+        average = average.clamp(min=1e-6)  # of examples that are all alike there is none
+        weight = _solve(centred * (1 - self.shrinkage) ** 0.5, self.shrinkage * average, means.T).T
+        bias = -0.5 * (weight * means).sum(1)
+        # the mean of the others is never above all of them
+        self.weight.copy_(weight.mean(0).expand_as(self.weight))
+        self.bias.copy_(bias.mean().expand_as(self.bias))
         self.weight[seen] = weight.to(self.weight.dtype)
-        self.bias[seen] = (-0.5 * (weight * means).sum(1)).to(self.bias.dtype)
+        self.bias[seen] = bias.to(self.bias.dtype)
 
     def forward(self, examples):
         """Log probabilities [n, n_classes] of examples [n, size], all classes alike beforehand."""
         return nn.functional.linear(self.norm(examples), self.weight, self.bias).log_softmax(1)
+
+
+def _solve(rows, ridge, right):
+    """``(rows.T @ rows + ridge * identity)^-1 @ right``, by whichever of the two sizes is the smaller (Woodbury)."""
+    if rows.shape[1] <= rows.shape[0]:
+        left = rows.T @ rows
+        left.diagonal().add_(ridge)
+        return torch.linalg.solve(left, right)
+    left = rows @ rows.T
+    left.diagonal().add_(ridge)
+    return (right - rows.T @ torch.linalg.solve(left, rows @ right)) / ridge

@@ -54,7 +54,8 @@ class Augmentation(Protocol):
     """Changes rows of a batch. ``domain``: "waveform" or "features", where in the way of the data it acts.
 
     An effect on the waveform with a few fixed outcomes and no other randomness may say so: ``n_variants``, and
-    ``vary(inputs, lengths, variants)`` with variants int64 [batch]. The features of its outcomes are then computed once.
+    ``vary(inputs, lengths, variants)`` with variants int64 [batch]. The features of its outcomes are then computed once. If
+    it also says what they are, in a list ``variants``, the policy's ``fitted`` can name them.
     """
 
     domain: str
@@ -95,8 +96,9 @@ class Head(Protocol):
 
     One with ``reads_input = True`` is also given what the encoder saw: ``forward(frames, lengths, features,
     feature_lengths)``. One with a method ``fit(examples)`` is solved for, wholly or in part, rather than trained: before the
-    training it is called once, in evaluation mode and without gradients, with (features, lengths, targets) of the labelled
-    training utterances, batch by batch.
+    training it is called once, in evaluation mode and without gradients, with (features, lengths, targets) of labelled
+    training utterances (of very many a part, evenly spread), batch by batch. One with ``classify(embedding)`` gives the
+    logits of its own ``embedding``, [..., dim]; if that takes several predictions side by side, ``classified`` names them.
     """
 
     def forward(self, frames: Tensor, lengths: Tensor) -> dict[str, Tensor]:
@@ -162,3 +164,8 @@ class Metric(Protocol):
 
     def reset(self) -> None:
         """Forget everything."""
+
+
+def ask(head, layer, inputs=()):
+    """A head's predictions from (frames, lengths) of its layer; one that ``reads_input`` gets the encoder's input, too."""
+    return head(*layer, *inputs) if getattr(head, "reads_input", False) else head(*layer)

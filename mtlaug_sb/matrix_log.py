@@ -22,13 +22,18 @@ def matrix_log(matrices):
 
 
 class _MatrixLog(torch.autograd.Function):
-    """By eigenvalues, with a derivative that is finite where two of them are alike, as torch's own is not."""
+    """By eigenvalues, with a derivative that is finite where two of them are alike, as torch's own is not.
+
+    A matrix that is not finite gives NaN and leaves the others alone, which torch's own refuses.
+    """
 
     @staticmethod
     def forward(ctx, matrices):
-        values, vectors = torch.linalg.eigh(matrices)
+        finite = matrices.isfinite().all(-1).all(-1)[..., None, None]
+        eye = torch.eye(matrices.shape[-1], dtype=matrices.dtype, device=matrices.device)
+        values, vectors = torch.linalg.eigh(torch.where(finite, matrices, eye))
         ctx.save_for_backward(values, vectors)
-        return (vectors * values.log().unsqueeze(-2)) @ vectors.mT
+        return torch.where(finite, (vectors * values.log().unsqueeze(-2)) @ vectors.mT, torch.nan)
 
     @staticmethod
     def backward(ctx, gradient):

@@ -1,11 +1,14 @@
 """Which augmentation each utterance gets, and a true label of it."""
 
+import logging
 from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
 from mtlaug_sb.masking import absolute_lengths, valid_mask, zero_padding
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,15 @@ class AugmentationPolicy(nn.Module):
     target : str
         The key under which the types join the batch's targets.
     fitted : dict
-        Type name -> some of its variants, by number, for an effect on the waveform that has variants: what heads that are
-        solved for are shown beside the utterance itself. An effect that is None does not matter.
+        Type name -> some of its ``variants``, for an effect on the waveform that has any: what heads that are solved for
+        are shown beside the utterance itself. What is not among an effect's is left out, with a warning; an effect that is
+        None does not matter.
 
     Raises
     ------
     ValueError
-        If an effect is called "none", the probabilities do not fit the effects, or ``fitted`` names what is not there.
+        If an effect is called "none", the probabilities do not fit the effects, or ``fitted`` names one without
+        variants.
     """
 
     def __init__(self, effects, probabilities=None, seed=0, target="augmentation", fitted=None):
@@ -79,11 +84,16 @@ class AugmentationPolicy(nn.Module):
         self.generator = torch.Generator().manual_seed(seed)
         self._fitted = [(0, 0)]
         for name, variants in (fitted or {}).items():
-            for variant in variants if name not in left_out else ():
-                effect = effects.get(name)
-                if not hasattr(effect, "vary") or effect.domain != "waveform" or variant not in range(effect.n_variants):
-                    raise ValueError(f"fitted: '{name}' is no effect on the waveform with a variant {variant!r}")
-                self._fitted.append((self.names.index(name), variant))
+            if name in left_out:
+                continue
+            known = list(getattr(effects.get(name), "variants", []))
+            if not known or effects[name].domain != "waveform":
+                raise ValueError(f"fitted: '{name}' is no effect on the waveform with variants")
+            for variant in variants:
+                if variant in known:
+                    self._fitted.append((self.names.index(name), known.index(variant)))
+                else:
+                    logger.warning("fitted: '%s' has the variants %s, and no %s: left out", name, known, variant)
 
     def draw(self, batch_size):
         """Draw a type, and a variant of it, for every row of a batch."""

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from mtlaug_sb.interfaces import ask
 from mtlaug_sb.masking import labelled_rows
 
 
@@ -59,7 +60,7 @@ class Task(nn.Module):
         """Whether a loss takes its target from the clean view (see ``interfaces.Loss``)."""
         return any(hasattr(loss, "as_target") for loss in self.losses.values())
 
-    def forward(self, frames, lengths, targets, clean=None, sources=None, inputs=None):
+    def forward(self, frames, lengths, targets, clean=None, sources=None, inputs=()):
         """Predictions by name, and the mean of every loss over the labelled rows.
 
         Arguments
@@ -74,8 +75,9 @@ class Task(nn.Module):
             Frames and lengths of the same utterances without augmentation, where a loss compares views.
         sources : torch.Tensor or None
             [batch, batch]: the share of each utterance in each row, which mixing makes.
-        inputs : tuple or None
-            What the encoder saw, [batch, frames, dim] and lengths, for a head that ``reads_input``.
+        inputs : sequence
+            What the encoder saw, ([batch, frames, dim], lengths), for a head that ``reads_input``; with ``clean`` a second
+            one, of it.
 
         Returns
         -------
@@ -89,11 +91,11 @@ class Task(nn.Module):
         ValueError
             If a loss reads a prediction that the head does not give, or does not fit its shape.
         """
-        predictions = self._predict(frames, lengths, inputs)
+        predictions = self._predict(frames, lengths, *inputs[:1])
         rows = labelled_rows(targets)
         rows = slice(None) if rows.all() else rows  # spares copies
         with torch.no_grad():
-            reference = self.head(*clean) if clean is not None else None
+            reference = ask(self.head, clean, *inputs[1:]) if clean is not None else None
         terms = {}
         for name, loss in self.losses.items():
             read = self._read(predictions, loss, name)
@@ -106,9 +108,9 @@ class Task(nn.Module):
             terms[name] = values.mean() if len(values) else values.sum()
         return predictions, terms
 
-    def _predict(self, frames, lengths, inputs):
+    def _predict(self, frames, lengths, *inputs):
         try:
-            return ask(self.head, (frames, lengths), inputs)
+            return ask(self.head, (frames, lengths), *inputs)
         except torch.OutOfMemoryError:  # a RuntimeError whose text speaks of sizes, too
             raise
         except RuntimeError as error:
@@ -143,11 +145,6 @@ class Task(nn.Module):
                 f"'{name}' reads the prediction '{reader.reads}', and {type(self.head).__name__} gives {list(predictions)}"
             )
         return predictions[reader.reads]
-
-
-def ask(head, layer, inputs=None):
-    """A head's predictions from (frames, lengths) of its layer; one that ``reads_input`` gets the encoder's input, too."""
-    return head(*layer, *(inputs or ())) if getattr(head, "reads_input", False) else head(*layer)
 
 
 def _evaluate(name, loss, predictions, targets, lengths):

@@ -38,8 +38,8 @@ from mtlaug_sb.options import help_text, read_arguments
 from mtlaug_sb.targets.categories import Categories
 
 logger = logging.getLogger("mtlaug_sb.train")
-FOR_FITTING = 4000  # utterances, as evenly spread, are shown to heads that are solved for
 FOR_STATISTICS = 1000  # utterances, evenly spread over the training data, give the features' mean and deviation
+FOR_FITTING = 4000  # and so many are shown to heads that are solved for
 
 
 def main(arguments):
@@ -109,8 +109,9 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
         raise ValueError(f"main_task: '{hparams['main_task']}' has no classes, and the results are a classification's")
     eval_options = loader_options(batch_size=hparams["eval_batch_size"])
     brain.fit_normalization(brain.make_dataloader(datasets["train"], sb.Stage.VALID, ckpt_prefix=None, **eval_options))
-    examples = UtteranceDataset(splits["train"].spread(FOR_FITTING).sorted_by_duration(), **reading)
-    brain.fit_heads(brain.make_dataloader(examples, sb.Stage.VALID, ckpt_prefix=None, **eval_options))
+    if hparams["checkpointer"].find_checkpoint() is None:  # which has what they were solved for
+        examples = UtteranceDataset(splits["train"].spread(FOR_FITTING).sorted_by_duration(), **reading)
+        brain.fit_heads(brain.make_dataloader(examples, sb.Stage.VALID, ckpt_prefix=None, **eval_options))
     train_loader = brain.make_dataloader(training, sb.Stage.TRAIN, **loader_options(**loading))
     if brain.test_only and not any(pathlib.Path(hparams["save_folder"]).glob("CKPT*")):
         raise ValueError(f"--test_only: there is no checkpoint in '{hparams['save_folder']}'")

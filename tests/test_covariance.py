@@ -47,15 +47,30 @@ def test_an_utterance_shorter_than_the_lags(steps):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"cepstra": 21}, "21 cepstra of 20 dimensions"),
-        ({"moving_cepstra": 30}, "30 cepstra"),
-        ({"lags": [1, 4]}, "must begin with 0 and rise"),
-        ({"lags": [0, 4, 4]}, "must begin with 0 and rise"),
+        ({"lags": [1, 4]}, "lags must rise from 0 to at most 1000"),
+        ({"lags": [0, 4, 4]}, "lags must rise"),
+        ({"lags": []}, "lags must rise"),
+        ({"lags": [0, 5_000_000]}, "lags must rise"),
+        ({"floor": 0.0}, "floor must be above 0"),
     ],
 )
 def test_wrong_arguments(wrong, message):
     with pytest.raises(ValueError, match=message):
         make("encoder/covariance", input_size=20, **wrong)
+
+
+def test_fewer_dimensions_than_cepstra():
+    encoder = make("encoder/covariance", input_size=5)
+    assert encoder.output_size == 9 * 5 + 5 * 6 // 2 + 15 * 16 // 2
+    [(vectors, _)] = encoder(torch.rand(2, 30, 5), torch.ones(2))
+    assert vectors.shape == (2, 1, encoder.output_size)
+
+
+def test_what_is_not_finite_stays_in_its_row():
+    features = torch.rand(3, 30, 20)
+    features[1, 4] = torch.nan
+    [(vectors, _)] = make("encoder/covariance", input_size=20)(features, torch.ones(3))
+    assert torch.isfinite(vectors).all(2).squeeze(1).tolist() == [True, False, True]
 
 
 def test_layer_statistics():

@@ -7,7 +7,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from mtlaug_sb import make
 from mtlaug_sb.discriminant import DiscriminantAnalysis
-from mtlaug_sb.inference.network import embedding_of
+from mtlaug_sb.inference.network import classified_of, embedding_of
 
 
 def examples(n=90, size=6, classes=3):
@@ -54,7 +54,17 @@ def test_a_class_without_examples_does_not_spoil_the_others():
     x, labels = examples(classes=2)
     answers = fitted(x, labels, classes=3)(x)
     assert torch.isfinite(answers).all()
-    assert (answers[:, :2].argmax(1) == labels).float().mean() > 0.8
+    assert (answers.argmax(1) == labels).float().mean() > 0.8
+    elsewhere = 100 * torch.randn(500, x.shape[1], generator=torch.Generator().manual_seed(1))
+    assert (fitted(x, labels, classes=3)(elsewhere).argmax(1) < 2).all()
+
+
+def test_more_dimensions_than_examples_give_what_more_examples_than_dimensions_would():
+    """The same examples over and over have the same covariance; the smaller system is solved then."""
+    x, labels = examples(n=18, size=40)
+    few, many = fitted(x, labels), fitted(x.repeat(3, 1), labels.repeat(3))
+    torch.testing.assert_close(few.weight, many.weight, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(few.bias, many.bias, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("shrinkage", [0, -0.1, 1.5])
@@ -98,8 +108,18 @@ def test_in_evaluation_log_probabilities_are_added():
     torch.testing.assert_close(given["logits"], alone + 2 * given["scores"])
     assert (given["scores"].argmax(1) == classes).all()
     torch.testing.assert_close(given["scores"].exp().sum(1), torch.ones(30))
-    torch.testing.assert_close(head.classify(embedding_of(given, head)), given["logits"])
-    assert embedding_of(given, head).shape == (30, 16 + 3)
+    torch.testing.assert_close(head.classify(classified_of(given, head)), given["logits"])
+    torch.testing.assert_close(head.classify(classified_of(given, head).unsqueeze(1)).squeeze(1), given["logits"])
+    assert embedding_of(given, head).shape == (30, 16)
+
+
+def test_nothing_to_solve_for_and_heads_that_do_not_fit():
+    with pytest.raises(ValueError, match="no labelled training utterance"):
+        fusion().fit([])
+    vectors = make("encoder/covariance", input_size=20)
+    for head in (fusion(), torch.nn.Linear(2, 2)):
+        with pytest.raises(ValueError, match="has no 'classify', or is solved for"):
+            make("head/discriminant_fusion", head=head, vectors=vectors, n_classes=3)
 
 
 def test_its_batches_do_not_matter():

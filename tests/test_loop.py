@@ -97,7 +97,7 @@ class HalfLabelled(Utterances):
 
 def test_heads_that_are_solved_for_see_labelled_rows_in_every_fitted_outcome(tmp_path):
     head, speed = SolvedHead(), make("augmentation/speed", percents=[50, 90, 200])
-    policy = AugmentationPolicy({"speed": speed}, fitted={"speed": [0, 2]})
+    policy = AugmentationPolicy({"speed": speed}, fitted={"speed": [50, 200]})
     task = Task("label", head, {"ce": make("loss/cross_entropy")})
     brain = build(tmp_path, tasks={"only": task}, augmentation=policy)
     dataset = HalfLabelled(8)

@@ -53,6 +53,29 @@ class Squared(nn.Module):
         return (predictions - targets).square().mean(1)
 
 
+class OfTheInput(nn.Module):
+    """A head that tells the first of what the encoder saw."""
+
+    reads_input = True
+
+    def forward(self, frames, lengths, features, feature_lengths):
+        return {"logits": features[:, 0] + 0 * frames[:, 0]}
+
+
+class BothViews(Squared):
+    def as_target(self, prediction):
+        return prediction
+
+
+def test_a_head_that_reads_the_input_gets_that_of_each_view():
+    task = Task("x", OfTheInput(), {"squared": BothViews()})
+    frames, lengths = torch.rand(2, 5, 3), torch.ones(2)
+    seen, clean = torch.zeros(2, 9, 3), torch.full((2, 9, 3), 2.0)
+    inputs = [(seen, lengths), (clean, lengths)]
+    _, terms = task(frames, lengths, torch.zeros(2, 3), (frames, lengths), torch.eye(2), inputs=inputs)
+    assert terms["squared"].item() == 4.0
+
+
 class Broadcast(Squared):
     def forward(self, predictions, targets, lengths):
         return (predictions - targets).square()

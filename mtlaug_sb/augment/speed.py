@@ -37,7 +37,8 @@ class Speed(nn.Module):
         if not percents or any(p != int(p) or p <= 0 for p in percents):
             raise ValueError(f"percents must be positive whole numbers such as [90, 110], got {list(percents)}")
         self.percents = [int(p) for p in percents]
-        self.n_variants = len(self.percents)
+        self.variants = self.percents
+        self.n_variants = len(self.variants)
         self.resamplers = nn.ModuleList(torchaudio.transforms.Resample(p, 100) for p in self.percents)
 
     def forward(self, inputs, lengths, targets, generator):

@@ -9,6 +9,8 @@ from mtlaug_sb.matrix_log import matrix_log
 from mtlaug_sb.registry import register
 from mtlaug_sb.statistics_pooling import N_FUNCTIONALS, pool_functionals
 
+MAX_LAG = 1000  # frames
+
 
 @register("encoder", "covariance")
 class Covariance(nn.Module):
@@ -22,18 +24,18 @@ class Covariance(nn.Module):
     input_size : int
         Dimensions of the features, such as mel bands.
     cepstra : int
-        Coefficients of the first matrix.
+        Coefficients of the first matrix; of fewer dimensions all.
     moving_cepstra : int
-        Coefficients of the second, each at all times of ``lags``.
+        Coefficients of the second, each at all times of ``lags``; of fewer dimensions all.
     lags : list of int
-        Frames; the first is 0.
+        Frames, up to 1000; the first is 0.
     floor : float
         Added to every variance; of features with variance 1.
 
     Raises
     ------
     ValueError
-        If there are more cepstra than dimensions, or the lags do not begin with 0 and rise.
+        If the lags do not rise from 0 to at most 1000, or the floor is not above 0.
 
     Example
     -------
@@ -47,10 +49,11 @@ class Covariance(nn.Module):
 
     def __init__(self, input_size, cepstra=16, moving_cepstra=8, lags=(0, 4, 8), floor=0.01):
         super().__init__()
-        if max(cepstra, moving_cepstra) > input_size:
-            raise ValueError(f"{max(cepstra, moving_cepstra)} cepstra of {input_size} dimensions")
-        if list(lags) != sorted(set(lags)) or lags[0] != 0:
-            raise ValueError(f"lags must begin with 0 and rise, are {list(lags)}")
+        if list(lags) != sorted({0, *lags}) or lags[-1] > MAX_LAG:
+            raise ValueError(f"lags must rise from 0 to at most {MAX_LAG}, are {list(lags)}")
+        if not floor > 0:
+            raise ValueError(f"floor must be above 0, is {floor}: of silence nothing else is left")
+        cepstra, moving_cepstra = min(cepstra, input_size), min(moving_cepstra, input_size)
         self.cepstra, self.moving_cepstra, self.lags, self.floor = cepstra, moving_cepstra, tuple(lags), floor
         cosines = torchaudio.functional.create_dct(max(cepstra, moving_cepstra), input_size, norm="ortho")
         self.register_buffer("cosines", cosines, persistent=False)

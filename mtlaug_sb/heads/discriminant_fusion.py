@@ -19,7 +19,7 @@ class DiscriminantFusion(nn.Module):
     Arguments
     ---------
     head : nn.Module
-        A head that gives ``logits`` and an ``embedding`` that it can ``classify``.
+        A head that is trained as a whole, and gives ``logits`` and an ``embedding`` that it can ``classify``.
     vectors : nn.Module
         An encoder with one frame per utterance, of what the shared encoder sees.
     n_classes : int
@@ -29,6 +29,11 @@ class DiscriminantFusion(nn.Module):
         be.
     shrinkage : float
         See ``DiscriminantAnalysis``.
+
+    Raises
+    ------
+    ValueError
+        If the head inside has no ``classify``, or is itself one that is solved for or ``reads_input``.
 
     Example
     -------
@@ -42,19 +47,30 @@ class DiscriminantFusion(nn.Module):
 
     example = {
         "head": {"plugin": "head/attentive", "input_size": 8, "n_classes": 3},
-        "vectors": {"plugin": "encoder/covariance", "input_size": 6, "cepstra": 3, "moving_cepstra": 2},
+        "vectors": {"plugin": "encoder/covariance", "input_size": 8, "cepstra": 3, "moving_cepstra": 2},
     }
     reads_input = True
-    embeds = ("embedding", "scores")
+    classified = ("embedding", "scores")
 
     def __init__(self, head, vectors, n_classes, gain=0.5, shrinkage=0.5):
         super().__init__()
+        if not hasattr(head, "classify") or hasattr(head, "fit") or hasattr(head, "reads_input"):
+            raise ValueError(f"{type(head).__name__} has no 'classify', or is solved for, or reads the encoder's input")
         self.head, self.vectors, self.gain = head, vectors, gain
         self.analysis = DiscriminantAnalysis(vectors.output_size, n_classes, shrinkage)
 
     def fit(self, examples):
-        """Solve for (features [batch, frames, dim], relative lengths, classes [batch, n_classes]) of training utterances."""
-        vectors, classes = zip(*((self._vectors(f, lengths), c) for f, lengths, c in examples), strict=True)
+        """Solve for (features [batch, frames, dim], relative lengths, classes [batch, n_classes]) of training utterances.
+
+        Raises
+        ------
+        ValueError
+            If there are none.
+        """
+        seen = [(self._vectors(features, lengths), classes) for features, lengths, classes in examples]
+        if not seen:
+            raise ValueError("there is no labelled training utterance to solve the discriminant analysis for")
+        vectors, classes = zip(*seen, strict=True)
         self.analysis.fit(torch.cat(vectors), torch.cat(classes))
 
     def forward(self, frames, lengths, features=None, feature_lengths=None):
@@ -62,17 +78,18 @@ class DiscriminantFusion(nn.Module):
         predictions = self.head(frames, lengths)
         if self.training or features is None:
             return predictions
-        scores = self.analysis(self._vectors(features, feature_lengths))
+        with torch.autocast(features.device.type, enabled=False):  # it was solved in 32 bits
+            scores = self.analysis(self._vectors(features, feature_lengths))
         return {**predictions, "logits": self._fused(predictions["logits"], scores), "scores": scores}
 
     def classify(self, embedding):
-        """Logits [batch, n_classes] of the head's embeddings with the scores behind them."""
+        """Logits [..., n_classes] of the head's embeddings with the scores behind them."""
         n = len(self.analysis.bias)
-        return self._fused(self.head.classify(embedding[:, :-n]), embedding[:, -n:])
+        return self._fused(self.head.classify(embedding[..., :-n]), embedding[..., -n:])
 
     def _vectors(self, features, lengths):
         ((vectors, _),) = self.vectors(features.float(), lengths)
         return vectors.squeeze(1)
 
     def _fused(self, logits, scores):
-        return logits.log_softmax(1) + self.gain * scores
+        return logits.log_softmax(-1) + self.gain * scores

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from mtlaug_sb.task import ask
+from mtlaug_sb.interfaces import ask
 
 
 class Network(nn.Module):
@@ -44,9 +44,11 @@ class Network(nn.Module):
 
 
 def embedding_of(predictions, head):
-    """An utterance as a vector [batch, dim]: the embedding of a head that can ``classify`` it, the logits of any other.
+    """An utterance as a vector [batch, dim]: the embedding of a head that can ``classify`` it, the logits of any other."""
+    return predictions["embedding"] if hasattr(head, "classify") else predictions["logits"]
 
-    A head whose embedding has several parts says which, in ``embeds``.
-    """
-    parts = getattr(head, "embeds", ("embedding",)) if hasattr(head, "classify") else ("logits",)
+
+def classified_of(predictions, head):
+    """What a head's ``classify`` takes, [batch, dim]; the logits of a head without."""
+    parts = getattr(head, "classified", ("embedding",)) if hasattr(head, "classify") else ("logits",)
     return torch.cat([predictions[part] for part in parts], dim=1)

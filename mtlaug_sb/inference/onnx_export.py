@@ -15,8 +15,8 @@ from torch import nn
 from mtlaug_sb.encoders.cnn import CNN
 from mtlaug_sb.features.log_mel import LogMel
 from mtlaug_sb.inference.description import ModelError
+from mtlaug_sb.interfaces import ask
 from mtlaug_sb.masking import absolute_lengths, valid_mask, zero_padding
-from mtlaug_sb.task import ask
 
 OPSET = 17
 TOLERANCE = 1e-4

@@ -14,7 +14,7 @@ from torch import nn
 
 from mtlaug_sb.inference.answers import classify_logits
 from mtlaug_sb.inference.model_folder import read_single_file
-from mtlaug_sb.inference.network import embedding_of
+from mtlaug_sb.inference.network import classified_of
 from mtlaug_sb.inference.resampling import Resampler
 from mtlaug_sb.inference.sound_file import to_mono
 from mtlaug_sb.inference.stock_files import HYPERPARAMS
@@ -82,9 +82,9 @@ class Embedding(nn.Module):
         self.model = model
 
     def forward(self, features, wav_lens=None):
-        """Embeddings [batch, 1, dim]."""
+        """Embeddings [batch, 1, dim], with all that the classifier needs."""
         task = self.model.main_task
-        return embedding_of(self.model.network.answer(*features, [task])[task], self.model.head()).unsqueeze(1)
+        return classified_of(self.model.network.answer(*features, [task])[task], self.model.head()).unsqueeze(1)
 
 
 class Classifier(nn.Module):

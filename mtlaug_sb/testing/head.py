@@ -2,6 +2,7 @@
 
 import torch
 
+from mtlaug_sb.interfaces import ask
 from mtlaug_sb.masking import absolute_lengths
 from mtlaug_sb.testing.contract import expect, shape
 from mtlaug_sb.testing.examples import close, example_frames, example_inputs, make_example
@@ -10,7 +11,7 @@ from mtlaug_sb.testing.examples import close, example_frames, example_inputs, ma
 def check_predictions(cls):
     """It returns a dictionary of finite predictions whose first dimension is the batch."""
     head, frames, lengths = _case(cls)
-    predictions = head(frames, lengths)
+    predictions = _ask(head, frames, lengths)
     expect(
         isinstance(predictions, dict) and predictions,
         f"must return a dictionary of named predictions, such as {{'logits': ...}}; got {shape(predictions)}",
@@ -28,14 +29,14 @@ def check_input_untouched(cls):
     """The frames are not changed in place: other heads read them too."""
     head, frames, lengths = _case(cls)
     before = frames.clone()
-    head.train()(frames, lengths)
+    _ask(head.train(), frames, lengths)
     expect(torch.equal(before, frames), "changes the shared frames in place; work on a copy, x = x + 1 and not x += 1")
 
 
 def check_repeatable(cls):
     """In evaluation the same frames give the same predictions."""
     head, frames, lengths = _case(cls)
-    first, second = head(frames, lengths), head(frames, lengths)
+    first, second = _ask(head, frames, lengths), _ask(head, frames, lengths)
     for name in first:
         expect(
             torch.equal(first[name], second[name]),
@@ -46,7 +47,7 @@ def check_repeatable(cls):
 def check_batch_of_one(cls):
     """A single row works, in training too."""
     head, frames, lengths = _case(cls)
-    for name, value in head.train()(frames[:1], lengths[:1]).items():
+    for name, value in _ask(head.train(), frames[:1], lengths[:1]).items():
         expect(
             len(value) == 1 and torch.isfinite(value).all(), f"'{name}' of a single row must be [1, ...], is {shape(value)}"
         )
@@ -55,7 +56,7 @@ def check_batch_of_one(cls):
 def check_silence(cls):
     """Zeros give finite predictions."""
     head, frames, lengths = _case(cls)
-    for name, value in head(torch.zeros_like(frames), lengths).items():
+    for name, value in _ask(head, torch.zeros_like(frames), lengths).items():
         expect(
             torch.isfinite(value).all(), f"silence gives NaN or infinity in '{name}': a logarithm, root or division at zero?"
         )
@@ -64,9 +65,9 @@ def check_silence(cls):
 def check_alone_as_in_a_batch(cls):
     """Padding changes nothing in any prediction."""
     head, frames, lengths = _case(cls)
-    together = head(frames, lengths)
+    together = _ask(head, frames, lengths)
     for i, n in enumerate(absolute_lengths(lengths, frames.shape[1])):
-        alone = head(frames[i : i + 1, :n], torch.ones(1))
+        alone = _ask(head, frames[i : i + 1, :n], torch.ones(1))
         for name, value in together.items():
             # predictions along time are compared as far as the utterance goes
             part = value[i][: alone[name].shape[1]] if value.ndim > 1 else value[i]
@@ -81,7 +82,7 @@ def check_gradient(cls):
     """A finite gradient reaches the frames and every parameter."""
     head, frames, lengths = _case(cls)
     frames.requires_grad_()
-    total = sum(p.sum() for p in head(frames, lengths).values())
+    total = sum(p.sum() for p in _ask(head, frames, lengths).values())
     if total.requires_grad:
         total.backward()
     expect(
@@ -93,6 +94,11 @@ def check_gradient(cls):
     expect(
         not silent, f"parameters without a gradient: {silent}; distributed training would hang. Use them, or leave them out"
     )
+
+
+def _ask(head, frames, lengths):
+    """Its predictions; one that ``reads_input`` is given the frames for that, too."""
+    return ask(head, (frames, lengths), (frames, lengths))
 
 
 def _case(cls):

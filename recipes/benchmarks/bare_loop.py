@@ -52,7 +52,7 @@ class BareLoop:
         layers = self.modules["encoder"](seen, lengths)
         objectives, weights = {}, {}
         for name, task in self.tasks.items():
-            _, terms = task(*layers[task.layer], targets[task.target], inputs=(seen, lengths))
+            _, terms = task(*layers[task.layer], targets[task.target], inputs=[(seen, lengths)])
             objectives[name], weights[name] = task.objective(terms), task.weight
         self.modules["weighting"](objectives, weights).backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, self.hparams["max_grad_norm"])
