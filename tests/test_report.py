@@ -68,9 +68,10 @@ def test_in_a_browser(page, tmp_path, chromium):
 def test_published_results_and_a_single_run(page, tmp_path):
     import report
 
-    published = [str(ROOT / "recipes" / "results" / "emodb" / name) for name in ("stl", "svm_compare")]
+    results = ROOT / "recipes" / "results"
+    published = [str(results / "emodb_network_alone" / "stl"), str(results / "emodb" / "svm_compare")]
     text = report.main([*published, "-o", str(tmp_path / "r.html"), "--resamples=100"])
-    uar = json.loads((ROOT / "recipes" / "results" / "emodb" / "stl" / "summary.json").read_text())["UAR"]["mean"]
+    uar = json.loads((results / "emodb_network_alone" / "stl" / "summary.json").read_text())["UAR"]["mean"]
     assert f"{uar:.3f} ±" in text
     assert "Embeddings" not in text
     for section in ("Attacks", "Noise"):  # what evaluate.py left below a system, wherever it says that it was clean
