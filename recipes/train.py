@@ -7,6 +7,7 @@ results into the output folder. Killed, it goes on where it stopped when it is c
 lists the keys.
 """
 
+import gc
 import json
 import logging
 import pathlib
@@ -14,6 +15,7 @@ import shutil
 import sys
 
 import speechbrain as sb
+import torch
 from hyperpyyaml import load_hyperpyyaml
 from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
 from torch.utils.data import ConcatDataset
@@ -47,7 +49,13 @@ def main(arguments):
     if not arguments or {"-h", "--help"} & set(arguments):
         print(help_text(next((a for a in arguments if not a.startswith("-")), None), __doc__))
         return None
-    return run(*read_arguments(arguments))
+    results = run(*read_arguments(arguments))
+    if torch.distributed.is_initialized():
+        # a process that ends with the group's threads alive may abort, and the launcher then stops the one that still writes
+        # the results; what holds the group (the brain's distributed modules) goes first
+        gc.collect()
+        torch.distributed.destroy_process_group()
+    return results
 
 
 def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
