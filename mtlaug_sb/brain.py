@@ -228,10 +228,11 @@ class MultiTaskBrain(sb.Brain):
         with torch.no_grad():
             self.modules.normalization.fit(self._outcome(batch.to(self.device), self.untouched, 0, 0) for batch in loader)
 
-    def fit_heads(self, loader):
+    def fit_heads(self, loader, speakers):
         """Let heads that are solved for (see ``interfaces.Head``) do it, from batches of the labelled training data.
 
-        They see each utterance as it is, and as the policy's ``fitted`` outcomes make it.
+        They see each utterance as it is, and as the policy's ``fitted`` outcomes make it. ``speakers`` are those of the
+        utterances, {id: name or None}; one whose speaker is not known stands for itself.
         """
         for name, task in self.tasks.items():
             if hasattr(task.head, "fit"):
@@ -239,16 +240,17 @@ class MultiTaskBrain(sb.Brain):
                     raise ValueError(f"task '{name}': its head is solved for, and no recording has '{task.target}'")
                 task.head.eval()
                 with torch.no_grad(), naming(f"task '{name}'"):
-                    task.head.fit(self._examples(loader, task.target))
+                    task.head.fit(self._examples(loader, task.target, speakers))
 
-    def _examples(self, loader, target):
-        """(normalised features [batch, frames, dim], relative lengths, targets) of labelled rows, outcome by outcome."""
+    def _examples(self, loader, target, speakers):
+        """(normalised features [rows, frames, dim], lengths, targets, speakers) of labelled rows, outcome by outcome."""
         for batch in loader:
             batch = batch.to(self.device)
             rows = labelled_rows(batch[target])
+            names = [speakers[name] or name for name, labelled in zip(batch.id, rows.tolist(), strict=True) if labelled]
             for outcome in self.policy.outcomes() if rows.any() else ():
                 features, lengths = self._outcome(batch, self.policy, *outcome)
-                yield self.modules.normalization(features, lengths)[rows], lengths[rows], batch[target][rows]
+                yield self.modules.normalization(features, lengths)[rows], lengths[rows], batch[target][rows], names
 
     def _outcome(self, batch, policy, type_, variant):
         """Features [batch, frames, dim] and relative lengths of a batch whose rows all have one outcome of a policy."""

@@ -118,8 +118,12 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
     eval_options = loader_options(batch_size=hparams["eval_batch_size"])
     brain.fit_normalization(brain.make_dataloader(datasets["train"], sb.Stage.VALID, ckpt_prefix=None, **eval_options))
     if hparams["checkpointer"].find_checkpoint() is None:  # which has what they were solved for
-        examples = UtteranceDataset(splits["train"].spread(FOR_FITTING).sorted_by_duration(), **reading)
-        brain.fit_heads(brain.make_dataloader(examples, sb.Stage.VALID, ckpt_prefix=None, **eval_options))
+        fitting = splits["train"].spread(FOR_FITTING).sorted_by_duration()
+        examples = UtteranceDataset(fitting, **reading)
+        brain.fit_heads(
+            brain.make_dataloader(examples, sb.Stage.VALID, ckpt_prefix=None, **eval_options),
+            {name: record["speaker"] for name, record in fitting.items()},
+        )
     train_loader = brain.make_dataloader(training, sb.Stage.TRAIN, **loader_options(**loading))
     if brain.test_only and not any(pathlib.Path(hparams["save_folder"]).glob("CKPT*")):
         raise ValueError(f"--test_only: there is no checkpoint in '{hparams['save_folder']}'")

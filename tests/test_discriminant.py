@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from torch.nn.functional import cross_entropy
 
 from mtlaug_sb import make
 from mtlaug_sb.discriminant import DiscriminantAnalysis
 from mtlaug_sb.inference.network import classified_of, embedding_of
+from mtlaug_sb.temperature import fit_temperature
 
 
 def examples(n=90, size=6, classes=3):
@@ -73,6 +75,46 @@ def test_wrong_shrinkage(shrinkage):
         DiscriminantAnalysis(3, 2, shrinkage)
 
 
+def people(n, deviation, seed, size=8):
+    """Examples of three classes from n speakers, each of whom moves the classes' means in his own way."""
+    generator = torch.Generator().manual_seed(seed)
+    speakers, labels = torch.arange(n).repeat_interleave(60), torch.arange(60 * n) % 3
+    moved = deviation * torch.randn(n, 3, size, generator=generator)
+    means = torch.randn(3, size, generator=torch.Generator().manual_seed(0)) * (8 / size)
+    noise = torch.randn(60 * n, size, generator=generator)
+    return means[labels] + moved[speakers, labels] + noise, labels, [f"speaker {i}" for i in speakers.tolist()]
+
+
+@pytest.mark.parametrize("deviation", [0.0, 0.7])
+def test_certainty_is_right_about_people_who_are_not_among_the_examples(deviation):
+    x, labels, speakers = people(40, deviation, seed=1)
+    analysis = DiscriminantAnalysis(8, 3, shrinkage=0.01).eval()
+    analysis.fit(x, torch.eye(3)[labels], speakers)
+    others, truth, _ = people(300, deviation, seed=2)
+    assert analysis.certainty.item() == pytest.approx(1 / fit_temperature(analysis(others), truth), rel=0.15)
+
+
+def test_certainty_is_low_where_there_are_many_dimensions_and_few_people():
+    x, labels, speakers = people(12, 0.7, seed=1, size=40)
+    analysis = DiscriminantAnalysis(40, 3, shrinkage=0.01).eval()
+    analysis.fit(x, torch.eye(3)[labels], speakers)
+    others, truth, _ = people(300, 0.7, seed=2, size=40)
+    scores = analysis(others)
+    assert analysis.certainty < 0.5
+    assert cross_entropy(analysis.certainty * scores, truth) < 0.8 * cross_entropy(scores, truth)
+
+
+def test_certainty_leaves_the_solution_as_it_is_and_needs_two_groups():
+    x, labels, speakers = people(3, 1.0, seed=1)
+    plain, sure, alone = (DiscriminantAnalysis(8, 3).eval() for _ in range(3))
+    plain.fit(x, torch.eye(3)[labels])
+    sure.fit(x, torch.eye(3)[labels], speakers)
+    alone.fit(x, torch.eye(3)[labels], ["one"] * len(x))
+    assert torch.equal(plain.weight, sure.weight)
+    assert sure.certainty < 1
+    assert plain.certainty == alone.certainty == 1
+
+
 def fusion(**arguments):
     torch.manual_seed(0)
     head = make("head/attentive", input_size=8, n_classes=3, dense=16)
@@ -85,7 +127,9 @@ def solved(**arguments):
     head, generator = fusion(**arguments).eval(), torch.Generator().manual_seed(1)
     classes = torch.arange(30) % 3
     features = torch.randn(30, 40, 20, generator=generator) * (1 + classes).view(-1, 1, 1)
-    head.fit(zip(features.split(7), torch.ones(30).split(7), torch.eye(3)[classes].split(7), strict=True))
+    speakers = [f"speaker {i % 4}" for i in range(30)]
+    batches = [(features[i : i + 7], torch.ones(30)[i : i + 7], torch.eye(3)[classes[i : i + 7]]) for i in range(0, 30, 7)]
+    head.fit((*batch, speakers[7 * i : 7 * i + 7]) for i, batch in enumerate(batches))
     return head, features, classes
 
 
@@ -105,12 +149,25 @@ def test_in_evaluation_log_probabilities_are_added():
     with torch.no_grad():
         given = head(frames, lengths, features, lengths)
         alone = head.head(frames, lengths)["logits"].log_softmax(1)
-    torch.testing.assert_close(given["logits"], alone + 2 * given["scores"])
+    sureness = min(head.analysis.certainty / 2, 1)
+    assert 0 < sureness < 1
+    torch.testing.assert_close(given["logits"], sureness * (alone + 2 * given["scores"]))
     assert (given["scores"].argmax(1) == classes).all()
     torch.testing.assert_close(given["scores"].exp().sum(1), torch.ones(30))
     torch.testing.assert_close(head.classify(classified_of(given, head)), given["logits"])
     torch.testing.assert_close(head.classify(classified_of(given, head).unsqueeze(1)).squeeze(1), given["logits"])
     assert embedding_of(given, head).shape == (30, 16)
+
+
+@pytest.mark.parametrize(("gain", "certainty", "sureness"), [(0.5, 0.1, 0.2), (0.05, 0.1, 1.0), (0.0, 0.1, 1.0)])
+def test_the_sum_is_as_sure_as_the_analysis_should_be(gain, certainty, sureness):
+    head, features, _ = solved(gain=gain)
+    head.analysis.certainty.fill_(certainty)
+    frames, lengths = torch.rand(30, 10, 8), torch.ones(30)
+    with torch.no_grad():
+        given = head(frames, lengths, features, lengths)
+        alone = head.head(frames, lengths)["logits"].log_softmax(1)
+    torch.testing.assert_close(given["logits"], sureness * (alone + gain * given["scores"]))
 
 
 def test_nothing_to_solve_for_and_heads_that_do_not_fit():
@@ -125,5 +182,6 @@ def test_nothing_to_solve_for_and_heads_that_do_not_fit():
 def test_its_batches_do_not_matter():
     head, features, classes = solved()
     again = fusion().eval()
-    again.fit([(features, torch.ones(30), torch.eye(3)[classes])])
+    again.fit([(features, torch.ones(30), torch.eye(3)[classes], [f"speaker {i % 4}" for i in range(30)])])
     torch.testing.assert_close(again.analysis.weight, head.analysis.weight, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(again.analysis.certainty, head.analysis.certainty, rtol=1e-2, atol=0)

@@ -14,9 +14,10 @@ from speechbrain.utils.run_opts import RunOptions
 
 from mtlaug_sb.evaluation.results import read_predictions
 from mtlaug_sb.inference import AudioError, EmotionRecognizer, ModelError
-from mtlaug_sb.inference.calibration import calibrate, expected_calibration_error, fit_temperature
+from mtlaug_sb.inference.calibration import calibrate, expected_calibration_error
 from mtlaug_sb.inference.hub import fetch_model
 from mtlaug_sb.inference.model_folder import read_model
+from mtlaug_sb.temperature import fit_temperature
 
 
 @pytest.fixture(scope="module")

@@ -101,13 +101,15 @@ def test_heads_that_are_solved_for_see_labelled_rows_in_every_fitted_outcome(tmp
     task = Task("label", head, {"ce": make("loss/cross_entropy")})
     brain = build(tmp_path, tasks={"only": task}, augmentation=policy)
     dataset = HalfLabelled(8)
-    brain.fit_heads(brain.make_dataloader(dataset, sb.Stage.VALID, **loader_options(batch_size=4)))
-    assert [len(classes) for _, _, classes in head.shown] == [2] * 6  # two batches in three outcomes, half their rows
+    speakers = {str(i): None if i < 4 else "somebody" for i in range(8)}
+    brain.fit_heads(brain.make_dataloader(dataset, sb.Stage.VALID, **loader_options(batch_size=4)), speakers)
+    assert [len(classes) for _, _, classes, _ in head.shown] == [2] * 6  # two batches in three outcomes, half their rows
+    assert [names for *_, names in head.shown] == [["0", "1"]] * 3 + [["somebody"] * 2] * 3
     for batch, first in ((0, 0), (3, 4)):
         plain, slow, fast = head.shown[batch : batch + 3]
         for row in range(2):
             n = 1 + len(dataset.wavs[first + row]) // 160
-            sizes = [int(absolute_lengths(lengths, features.shape[1])[row]) for features, lengths, _ in (plain, slow, fast)]
+            sizes = [int(absolute_lengths(lengths, features.shape[1])[row]) for features, lengths, *_ in (plain, slow, fast)]
             assert sizes == [n, 2 * n - 1, (n + 1) // 2]
             assert torch.equal(plain[2][row], dataset[first + row]["label"])
     fit(brain, Utterances())  # the input reaches the head in both stages
@@ -118,7 +120,7 @@ def test_a_head_that_is_solved_for_needs_a_target_of_the_recordings(tmp_path):
     tasks = {"only": Task("label", SolvedHead(), {}), "kind": Task("augmentation", SolvedHead(), {})}
     brain = build(tmp_path, tasks=tasks, augmentation=policy)
     with pytest.raises(ValueError, match="task 'kind': its head is solved for, and no recording has 'augmentation'"):
-        brain.fit_heads([])
+        brain.fit_heads([], {})
 
 
 def test_a_nan_step_is_skipped_counted_and_leaves_no_trace(tmp_path):

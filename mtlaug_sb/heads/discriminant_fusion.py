@@ -14,7 +14,8 @@ class DiscriminantFusion(nn.Module):
     Of a few hundred utterances the network fits all and says little of the next speaker; what a shrunk covariance says
     holds. The network hears what the vector leaves out. In training the head is alone: it must not lean on an answer that
     knows the training utterances. In evaluation the log probabilities of both are added (late fusion by the product rule:
-    Kittler, Hatef, Duin, Matas, "On combining classifiers", IEEE TPAMI 20(3), 1998).
+    Kittler, Hatef, Duin, Matas, "On combining classifiers", IEEE TPAMI 20(3), 1998), and the sum is made as sure as the
+    analysis should be of speakers that it has not heard: see ``DiscriminantAnalysis``. That changes no decision.
 
     Arguments
     ---------
@@ -25,8 +26,7 @@ class DiscriminantFusion(nn.Module):
     n_classes : int
         Classes.
     gain : float
-        Factor of the analysis' log probabilities, which are too sure: its dimensions are not as normal as it takes them to
-        be.
+        Factor of the analysis' log probabilities; with 0 the head is alone.
     shrinkage : float
         See ``DiscriminantAnalysis``.
 
@@ -60,18 +60,18 @@ class DiscriminantFusion(nn.Module):
         self.analysis = DiscriminantAnalysis(vectors.output_size, n_classes, shrinkage)
 
     def fit(self, examples):
-        """Solve for (features [batch, frames, dim], relative lengths, classes [batch, n_classes]) of training utterances.
+        """Solve for (features [batch, frames, dim], relative lengths, classes [batch, n_classes], speakers) of utterances.
 
         Raises
         ------
         ValueError
             If there are none.
         """
-        seen = [(self._vectors(features, lengths), classes) for features, lengths, classes in examples]
+        seen = [(self._vectors(features, lengths), *known) for features, lengths, *known in examples]
         if not seen:
             raise ValueError("there is no labelled training utterance to solve the discriminant analysis for")
-        vectors, classes = zip(*seen, strict=True)
-        self.analysis.fit(torch.cat(vectors), torch.cat(classes))
+        vectors, classes, speakers = zip(*seen, strict=True)
+        self.analysis.fit(torch.cat(vectors), torch.cat(classes), [name for batch in speakers for name in batch])
 
     def forward(self, frames, lengths, features=None, feature_lengths=None):
         """The head's predictions; in evaluation, with features [batch, frames, dim], both's ``logits``, and ``scores``."""
@@ -92,4 +92,5 @@ class DiscriminantFusion(nn.Module):
         return vectors.squeeze(1)
 
     def _fused(self, logits, scores):
-        return logits.log_softmax(-1) + self.gain * scores
+        sureness = (self.analysis.certainty / self.gain).clamp(max=1)  # 1 without the analysis, too
+        return sureness * (logits.log_softmax(-1) + self.gain * scores)

@@ -1,12 +1,10 @@
 """Probabilities that mean what they say: one temperature, fitted on the validation speakers (Guo et al. 2017)."""
 
-import math
-
 import torch
-from scipy.optimize import minimize_scalar
+
+from mtlaug_sb.temperature import fit_temperature
 
 BINS = 15
-TEMPERATURES = (0.2, 20.0)
 UNCALIBRATED = {
     "temperature": 1.0,
     "utterances": 0,
@@ -18,37 +16,6 @@ UNCALIBRATED = {
     "cross_entropy_after": None,
     "cross_entropy_after_other_speakers": None,
 }
-
-
-def fit_temperature(logits, truth):
-    """The temperature T for which softmax(logits / T) has the least cross entropy.
-
-    The targets are Platt's (1999), one utterance of each class added in thought, so that a small set without an error does
-    not ask for T = 0.
-
-    Arguments
-    ---------
-    logits : torch.Tensor
-        [utterances, classes].
-    truth : torch.Tensor
-        Indices of the classes, [utterances].
-
-    Example
-    -------
-    >>> logits = torch.tensor([[4.0, 0.0], [4.0, 0.0], [4.0, 0.0], [0.0, 4.0]])
-    >>> fit_temperature(logits, torch.tensor([0, 1, 0, 1])) > 2  # sure, and wrong once in four
-    True
-    """
-    logits = logits.double()
-    n, classes = logits.shape
-    targets = torch.full_like(logits, 1 / (n + classes))
-    targets[torch.arange(n), truth] = (n + 1) / (n + classes)
-
-    def cross_entropy(log_temperature):
-        return -(targets * (logits / math.exp(log_temperature)).log_softmax(1)).sum(1).mean().item()
-
-    low, high = map(math.log, TEMPERATURES)
-    return math.exp(minimize_scalar(cross_entropy, bounds=(low, high), method="bounded").x)
 
 
 def calibrate(logits, truth, speakers):
