@@ -8,6 +8,7 @@ from mtlaug_sb.temperature import fit_temperature
 
 PARTS = 10  # of the groups, each left out once
 HOTTEST = 1000.0
+NEGLIGIBLE = 0.001
 
 
 class DiscriminantAnalysis(nn.Module):
@@ -79,18 +80,34 @@ class DiscriminantAnalysis(nn.Module):
             self.certainty.fill_(1 / fit_temperature(left_out.cpu(), targets.argmax(1).cpu(), HOTTEST))
         self._solve(examples, targets)
 
-    @torch.no_grad()
-    def _solve(self, examples, targets):
+    def adapt(self, examples, rounds=3):
+        """Solve for examples [n, size] of elsewhere without classes, by what the analysis takes them to be.
+
+        They are standardised by themselves first. Each then counts for its classes by their probabilities, as sure as
+        ``certainty`` says; and so on, ``rounds`` times: some rounds of expectation and maximisation (Dempster, Laird, Rubin,
+        J. Royal Statistical Soc. B 39(1), 1977). With more of them the classes move to whatever else the examples differ in.
+        """
+        self._standardise(examples)
+        for _ in range(rounds):
+            shares = (self.certainty * self(examples)).softmax(1)
+            self._solve(examples, torch.where(shares > NEGLIGIBLE, shares, 0.0))
+
+    def _standardise(self, examples):
         self.norm.running_mean.copy_(examples.mean(0))
         self.norm.running_var.copy_(examples.var(0, unbiased=False))
+
+    @torch.no_grad()
+    def _solve(self, examples, targets):
+        self._standardise(examples)
         deviation = (self.norm.running_var.double() + self.norm.eps).sqrt()
         examples, targets = (examples.double() - self.norm.running_mean) / deviation, targets.double()
         counts = targets.sum(0)
         seen = counts > 0
         shares = targets[:, seen] / counts[seen]
         means = shares.T @ examples
-        centred = examples - targets[:, seen] @ means
-        centred *= shares.mean(1, keepdim=True).sqrt()
+        example, class_ = shares.nonzero(as_tuple=True)
+        centred = examples[example] - means[class_]
+        centred *= (shares[example, class_] / len(means)).sqrt().unsqueeze(1)
         average = centred.square().sum() / centred.shape[1]
         average = average.clamp(min=1e-6)  # of examples that are all alike there is none
         weight = _ridge_solution(centred * (1 - self.shrinkage) ** 0.5, self.shrinkage * average, means.T).T

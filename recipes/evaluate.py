@@ -20,10 +20,12 @@ on the recording alone. What is on disk is not computed again, so a killed call 
                         map: {emotion: {calm: neutral}}}}; refused where the system was trained on one of its speakers
   --target_statistics   features and the network's batch normalisations take mean and deviation of the test utterances,
                         unlabelled, in place of the training data's: adaptation (AdaBN)
+  --self_training       that, and the discriminant analysis (head/discriminant_fusion) is solved again for the test
+                        utterances and what it takes them to be
   --skip_bad_audio      leave out what cannot be read of it, and say so; otherwise the first bad file ends the call
   --seeds=LIST          these repeats only
   --seed=N              of noise, babble and rooms (default 0)
-  --output_folder=DIR   default: RESULT/robustness, with the corpus' name and target_statistics where asked for
+  --output_folder=DIR   default: RESULT/robustness, with the corpus' name and the adaptation where asked for
   --device=NAME --batch_size=N --plugins=FILES --feature_folder=DIR
                         cpu; 16; Python files that a model needs; where functionals are kept (data/functionals)
 """
@@ -50,6 +52,10 @@ from mtlaug_sb.robustness.surroundings import Babble, Clean, Noise, Room, read_e
 from mtlaug_sb.robustness.systems import FunctionalsSVM, TrainedNetwork
 
 CACHE_MB = 1000
+ADAPTATIONS = {  # each has what is above it, too
+    "target_statistics": {"normalization": "statistics of the unlabelled test utterances"},
+    "self_training": {"normalization": "statistics of the unlabelled test utterances", "self_training": True},
+}
 TOLERANCE = 2e-3  # of a probability: other batches, and six decimals
 
 
@@ -75,9 +81,9 @@ def main(arguments):
             check_unseen(cell, target)
         for condition in conditions:
             condition.settings = {**condition.settings, "test_set": test_set(target, cells[0].class_label)}
-    if own.target_statistics:
+    if own.adaptation:
         for condition in conditions:
-            condition.settings = {**condition.settings, "normalization": "statistics of the unlabelled test utterances"}
+            condition.settings = {**condition.settings, **ADAPTATIONS[own.adaptation]}
 
     def utterances_of(cell):
         records = cell.records() if target is None else target
@@ -85,17 +91,17 @@ def main(arguments):
 
     def system_of(cell):
         system = load_system(cell, own, read_audio)
-        if own.target_statistics:
-            system.use_statistics_of([u.wav for u in utterances_of(cell)])
+        if own.adaptation:
+            system.adapt_to([u.wav for u in utterances_of(cell)], own.self_training)
         return system
 
     # on a whole corpus each cell gives a repeat of its own
     repeat_of = None if target is None else lambda cell: f"{cell.seed}_{cell.fold}"
     folder = own.output_folder or own.result / "_".join(
-        ["robustness", *(own.corpus or []), *(["target_statistics"] if own.target_statistics else [])]
+        ["robustness", *(own.corpus or []), *([own.adaptation] if own.adaptation else [])]
     )
     rows = run_conditions(conditions, cells, system_of, utterances_of, folder, repeat_of)
-    if target is None and not own.target_statistics:
+    if target is None and not own.adaptation:
         check_clean(cells, folder / "clean")
     print(to_markdown(rows))
     return rows
@@ -120,7 +126,7 @@ def read_options(arguments):
     for name, default in (("talkers", 6), ("steps", 10), ("seed", 0), ("batch_size", 16)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--seeds", type=names)
-    for name in ("target_statistics", "skip_bad_audio"):
+    for name in ("target_statistics", "self_training", "skip_bad_audio"):
         parser.add_argument(f"--{name}", action="store_true")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--feature_folder", default="data/functionals")
@@ -132,6 +138,7 @@ def read_options(arguments):
             raise ValueError(f"--{name} must be at least 1, is {getattr(own, name)}")
     if own.transfer_from and not own.attack:
         raise ValueError("--transfer_from says what --attack is made on: give --attack")
+    own.adaptation = next((name for name in reversed(ADAPTATIONS) if getattr(own, name)), None)
     return own
 
 

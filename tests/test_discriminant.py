@@ -115,6 +115,35 @@ def test_certainty_leaves_the_solution_as_it_is_and_needs_two_groups():
     assert plain.certainty == alone.certainty == 1
 
 
+def test_adapting_by_its_formula():
+    x, labels, _ = people(4, 0.5, seed=1)
+    analysis = fitted(x, labels)
+    analysis.certainty.fill_(0.3)
+    elsewhere = (people(4, 0.5, seed=2)[0] * 3 + 7)[:50]
+    z = ((elsewhere - elsewhere.mean(0)) / elsewhere.std(0, correction=0)).double().numpy()
+    shares = (0.3 * (z @ analysis.weight.numpy().T + analysis.bias.numpy())).astype(float)
+    shares = np.exp(shares) / np.exp(shares).sum(1, keepdims=True)
+    shares /= shares.sum(0)
+    means = shares.T @ z
+    within = sum((z - m).T @ ((z - m) * share[:, None]) / 3 for m, share in zip(means, shares.T, strict=True))
+    weight = np.linalg.solve(0.5 * within + 0.5 * np.trace(within) / 8 * np.eye(8), means.T).T
+    analysis.adapt(elsewhere, rounds=1)
+    np.testing.assert_allclose(analysis.weight.numpy(), weight, rtol=2e-2, atol=5e-3)
+
+
+def test_adapting_finds_classes_that_have_moved():
+    x, labels, _ = people(30, 0.3, seed=1)
+    analysis = fitted(x, labels)
+    turn = torch.matrix_exp(0.5 * (lambda a: a - a.T)(torch.randn(8, 8, generator=torch.Generator().manual_seed(3)) / 3))
+    elsewhere, truth, _ = people(30, 0.3, seed=2)
+    elsewhere = elsewhere @ turn * 2 - 5
+    analysis._standardise(elsewhere)
+    before = (analysis(elsewhere).argmax(1) == truth).float().mean()
+    analysis.adapt(elsewhere)
+    after = (analysis(elsewhere).argmax(1) == truth).float().mean()
+    assert after > before + 0.02
+
+
 def fusion(**arguments):
     torch.manual_seed(0)
     head = make("head/attentive", input_size=8, n_classes=3, dense=16)

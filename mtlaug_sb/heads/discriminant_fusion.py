@@ -73,6 +73,10 @@ class DiscriminantFusion(nn.Module):
         vectors, classes, speakers = zip(*seen, strict=True)
         self.analysis.fit(torch.cat(vectors), torch.cat(classes), [name for batch in speakers for name in batch])
 
+    def adapt(self, examples):
+        """Solve for (features [batch, frames, dim], relative lengths) of unlabelled utterances of elsewhere."""
+        self.analysis.adapt(torch.cat([self._vectors(*example) for example in examples]))
+
     def forward(self, frames, lengths, features=None, feature_lengths=None):
         """The head's predictions; in evaluation, with features [batch, frames, dim], both's ``logits``, and ``scores``."""
         predictions = self.head(frames, lengths)

@@ -11,8 +11,8 @@ from mtlaug_sb.baselines.linear_svm import LinearSVM, standardiser
 from mtlaug_sb.dataio.manifest import read_manifest
 from mtlaug_sb.inference import EmotionRecognizer
 from mtlaug_sb.inference.network import embedding_of
+from mtlaug_sb.robustness.adaptation import adapt
 from mtlaug_sb.robustness.batches import padded_batches
-from mtlaug_sb.robustness.target_statistics import take_statistics
 
 
 class TrainedNetwork:
@@ -51,12 +51,12 @@ class TrainedNetwork:
         head = self.network.heads[self.model.main_task]
         return self._answers(wavs, lambda predictions: embedding_of(predictions, head))
 
-    def use_statistics_of(self, wavs):
-        """Normalise, also in the batch normalisations, by the statistics of these utterances: see take_statistics."""
+    def adapt_to(self, wavs, self_training=False):
+        """Normalise, also in the batch normalisations, by the statistics of these utterances; see ``adapt``."""
         batches = [
             (padded.to(self.device), lengths.to(self.device)) for _, padded, lengths in padded_batches(wavs, self.batch_size)
         ]
-        take_statistics(self.network, batches, self.model.main_task)
+        adapt(self.network, batches, self.model.main_task, self_training)
 
     @torch.inference_mode()
     def _answers(self, wavs, read):
@@ -94,8 +94,10 @@ class FunctionalsSVM:
         """[utterances, classes], float64, of samples [time] each."""
         return torch.from_numpy(self.svm.probabilities(self._features(wavs)))
 
-    def use_statistics_of(self, wavs):
+    def adapt_to(self, wavs, self_training=False):
         """Standardise functionals by the mean and deviation of these utterances in place of the training data's."""
+        if self_training:
+            raise ValueError("self-training is for heads that are solved for, and an SVM is none")
         self.svm.scale = standardiser(self._features(wavs))
 
     def _features(self, wavs):

@@ -1,4 +1,4 @@
-"""Adaptation without labels: a trained network on the mean and deviation of what it is tested with."""
+"""Adaptation without labels, to what a trained network is tested with."""
 
 import torch
 
@@ -7,8 +7,8 @@ from mtlaug_sb.normalization import GlobalNormalization
 
 
 @torch.inference_mode()
-def take_statistics(network, batches, task):
-    """Put the batches' statistics in place of the training data's, layer by layer; no weight changes.
+def adapt(network, batches, task, self_training=False):
+    """Put the batches' statistics in place of the training data's, layer by layer; no weight of the network changes.
 
     First that of the features, then every batch normalisation on the way to ``task``, each over all valid frames, with those
     before it adapted already (AdaBN: Li, Wang, Shi, Hou, Liu, "Adaptive batch normalization for practical domain
@@ -22,12 +22,24 @@ def take_statistics(network, batches, task):
         Waveforms [batch, time] and relative lengths [batch]. Their features are kept meanwhile.
     task : str
         The one to be asked.
+    self_training : bool
+        Then solve the head, too, for what it takes the utterances to be (see ``DiscriminantAnalysis.adapt``).
+
+    Raises
+    ------
+    ValueError
+        If the head is to be solved and has no ``adapt``.
     """
+    head = network.heads[task]
+    if self_training and not hasattr(head, "adapt"):
+        raise ValueError(f"self-training is for heads that are solved for, and {type(head).__name__} is none")
     features = [network.extract(*batch) for batch in batches]
     network.normalization.fit(features)
     for module in network.modules():  # in the order of their definition, which is that of the data's way
         if isinstance(module, FrameBatchNorm):
             _fit(module, network, features, task)
+    if self_training:
+        head.adapt((network.normalization(*batch), batch[1]) for batch in features)
 
 
 def _fit(norm, network, features, task):

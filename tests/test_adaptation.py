@@ -1,5 +1,6 @@
 """A network on the statistics of what it is tested with."""
 
+import pytest
 import torch
 from small_model import write_small_model
 
@@ -7,9 +8,9 @@ from mtlaug_sb.frame_batch_norm import FrameBatchNorm
 from mtlaug_sb.robustness.systems import TrainedNetwork
 
 
-def adapted(folder, batch_size):
+def adapted(folder, batch_size, **options):
     system = TrainedNetwork(folder, batch_size=batch_size)
-    system.use_statistics_of(utterances())
+    system.adapt_to(utterances(), **options)
     return system
 
 
@@ -38,7 +39,26 @@ def test_every_normalisation_gives_the_target_mean_0_and_variance_1(tmp_path):
     assert {k.rsplit(".", 1)[1] for k in changed} == {"mean", "std", "running_mean", "running_var"}
 
 
-def test_the_batches_do_not_matter(tmp_path):
+@pytest.mark.parametrize("self_training", [False, True])
+def test_the_batches_do_not_matter(tmp_path, self_training):
     folder = write_small_model(tmp_path / "model", functionals=True)
-    one, all_at_once = (adapted(folder, size).probabilities(utterances()) for size in (1, 5))
-    assert torch.allclose(one, all_at_once, atol=1e-4)
+    one, all_at_once = (adapted(folder, n, self_training=self_training).probabilities(utterances()) for n in (1, 5))
+    assert torch.allclose(one, all_at_once, atol=1e-3 if self_training else 1e-4)
+
+
+def test_self_training_solves_for_what_the_analysis_sees(tmp_path):
+    folder = write_small_model(tmp_path / "model", functionals=True)
+    system, plain = adapted(folder, 2, self_training=True), adapted(folder, 2)
+    seen = []
+    head = plain.network.heads["emotion"]
+    head.analysis.register_forward_hook(lambda m, inputs, out: seen.append(inputs[0].clone()))
+    plain.probabilities(utterances())
+    head.analysis.adapt(torch.cat(seen))
+    mine, its = head.analysis.state_dict(), system.network.heads["emotion"].analysis.state_dict()
+    for name, value in mine.items():
+        torch.testing.assert_close(its[name], value, rtol=1e-2, atol=1e-3)
+
+
+def test_self_training_needs_a_head_that_is_solved_for(tmp_path):
+    with pytest.raises(ValueError, match="self-training is for heads that are solved for, and BLSTMAttention is none"):
+        adapted(write_small_model(tmp_path / "model"), 2, self_training=True)
