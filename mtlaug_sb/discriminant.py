@@ -80,17 +80,16 @@ class DiscriminantAnalysis(nn.Module):
             self.certainty.fill_(1 / fit_temperature(left_out.cpu(), targets.argmax(1).cpu(), HOTTEST))
         self._solve(examples, targets)
 
-    def adapt(self, examples, rounds=3):
+    def adapt(self, examples):
         """Solve for examples [n, size] of elsewhere without classes, by what the analysis takes them to be.
 
         They are standardised by themselves first. Each then counts for its classes by their probabilities, as sure as
-        ``certainty`` says; and so on, ``rounds`` times: some rounds of expectation and maximisation (Dempster, Laird, Rubin,
-        J. Royal Statistical Soc. B 39(1), 1977). With more of them the classes move to whatever else the examples differ in.
+        ``certainty`` says: one round of expectation and maximisation (Dempster, Laird, Rubin, J. Royal Statistical Soc. B
+        39(1), 1977). With many rounds the classes move to whatever else the examples differ in.
         """
         self._standardise(examples)
-        for _ in range(rounds):
-            shares = (self.certainty * self(examples)).softmax(1)
-            self._solve(examples, torch.where(shares > NEGLIGIBLE, shares, 0.0))
+        shares = (self.certainty * self(examples)).softmax(1)
+        self._solve(examples, torch.where(shares > NEGLIGIBLE, shares, 0.0))
 
     def _standardise(self, examples):
         self.norm.running_mean.copy_(examples.mean(0))

@@ -2,10 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 import scipy.signal
 import torch
 
+from mtlaug_sb import make
 from mtlaug_sb.augment.mixup import Mixup
 from mtlaug_sb.augment.specaugment import SpecAugment
 from mtlaug_sb.augment.speed import Speed
@@ -132,3 +134,39 @@ def test_mixup_of_linear_features():
     mixed, _, new = Mixup(log_power=False)(features, torch.ones(2), {"a": torch.eye(2)}, seeded())
     weight = new["a"][0, 0]
     assert torch.allclose(mixed[0], weight * features[0] + (1 - weight) * features[1])
+
+
+# ---------------------------------------------------------------------- coloured noise
+
+
+@pytest.mark.parametrize(("colour", "exponent"), [("white", 0), ("pink", 1), ("brown", 2)])
+def test_coloured_noise_has_its_ratio_and_its_slope(colour, exponent):
+    wav = torch.randn(1, 64000, generator=torch.Generator().manual_seed(0))
+    noisy, lengths = make("augmentation/coloured_noise", colours=[colour], snrs_db=[5]).vary(
+        wav, torch.tensor([0.75]), torch.zeros(1, dtype=torch.long)
+    )
+    assert lengths.tolist() == [0.75]
+    assert torch.equal(noisy[0, 48000:], wav[0, 48000:])
+    noise = (noisy - wav)[0, :48000].double().numpy()
+    assert 10 * np.log10(np.mean(wav[0, :48000].double().numpy() ** 2) / np.mean(noise**2)) == pytest.approx(5, abs=1e-3)
+    frequencies, density = scipy.signal.welch(noise, fs=16000, nperseg=2048)
+    band = (frequencies > 200) & (frequencies < 7000)
+    slope = np.polyfit(np.log(frequencies[band]), np.log(density[band]), 1)[0]
+    assert slope == pytest.approx(-exponent, abs=0.1)
+
+
+def test_coloured_noise_is_the_variant_that_was_asked_for_and_another_for_another_length():
+    effect = make("augmentation/coloured_noise", colours=["white", "brown"], snrs_db=[10, 0])
+    assert effect.variants == ["white 10", "white 0", "brown 10", "brown 0"]
+    wavs = torch.randn(1, 1000, generator=torch.Generator().manual_seed(0)).repeat(4, 1)
+    noise = effect.vary(wavs, torch.ones(4), torch.arange(4))[0] - wavs
+    assert torch.allclose(noise[1], noise[0] * 10**0.5, atol=1e-5)
+    shorter = effect.vary(wavs[:1, :999], torch.ones(1), torch.tensor([0]))[0] - wavs[:1, :999]
+    assert not torch.allclose(shorter[0], noise[0, :999], atol=1e-2)
+
+
+def test_coloured_noise_refuses_other_colours_and_nothing():
+    with pytest.raises(ValueError, match="of white, pink, brown, and 'blue' is none"):
+        make("augmentation/coloured_noise", colours=["blue"])
+    with pytest.raises(ValueError, match="needs a colour and a signal-to-noise ratio"):
+        make("augmentation/coloured_noise", snrs_db=[])

@@ -127,7 +127,7 @@ def test_adapting_by_its_formula():
     means = shares.T @ z
     within = sum((z - m).T @ ((z - m) * share[:, None]) / 3 for m, share in zip(means, shares.T, strict=True))
     weight = np.linalg.solve(0.5 * within + 0.5 * np.trace(within) / 8 * np.eye(8), means.T).T
-    analysis.adapt(elsewhere, rounds=1)
+    analysis.adapt(elsewhere)
     np.testing.assert_allclose(analysis.weight.numpy(), weight, rtol=2e-2, atol=5e-3)
 
 

@@ -1,0 +1,77 @@
+"""Noise that needs no recordings: white, pink or brown."""
+
+import itertools
+
+import torch
+from torch import nn
+
+from mtlaug_sb.acoustics import add_noise, power
+from mtlaug_sb.masking import absolute_lengths
+from mtlaug_sb.registry import register
+
+EXPONENTS = {"white": 0.0, "pink": 1.0, "brown": 2.0}
+FLAT_BELOW = 1 / 320  # of the sample rate, 50 Hz at 16 kHz: else all of brown noise would lie below the voice
+
+
+@register("augmentation", "coloured_noise")
+class ColouredNoise(nn.Module):
+    """Add Gaussian noise whose power falls with frequency f as 1 (white), 1/f (pink) or 1/f^2 (brown).
+
+    Steady noise of a few slopes teaches a system of clean recordings what any noise does to speech, without one of those
+    noises that it may be tested with. An utterance meets the same noise each time, so that its features can be kept.
+
+    Arguments
+    ---------
+    colours : list of str
+        Of "white", "pink", "brown".
+    snrs_db : list of float
+        Signal-to-noise ratios over the whole utterance. The variants are each colour at each ratio: "pink 10", say.
+
+    Raises
+    ------
+    ValueError
+        For a colour of another name, and without any variant.
+
+    Example
+    -------
+    >>> noisy, lengths, _ = ColouredNoise(["pink"], [10])(torch.rand(1, 100) - 0.5, torch.ones(1), {}, torch.Generator())
+    >>> noisy.shape
+    torch.Size([1, 100])
+    """
+
+    domain = "waveform"
+
+    def __init__(self, colours=("white", "pink", "brown"), snrs_db=(10.0, 0.0)):
+        super().__init__()
+        if unknown := [colour for colour in colours if colour not in EXPONENTS]:
+            raise ValueError(f"colours must be of {', '.join(EXPONENTS)}, and {unknown[0]!r} is none of them")
+        self.outcomes = [(colour, float(snr)) for colour, snr in itertools.product(colours, snrs_db)]
+        if not self.outcomes:
+            raise ValueError("coloured noise needs a colour and a signal-to-noise ratio")
+        self.variants = [f"{colour} {snr:g}" for colour, snr in self.outcomes]
+        self.n_variants = len(self.variants)
+
+    def forward(self, inputs, lengths, targets, generator):
+        """inputs: wavs [batch, time]."""
+        variants = torch.randint(self.n_variants, (len(inputs),), generator=generator)
+        return *self.vary(inputs, lengths, variants), targets
+
+    def vary(self, inputs, lengths, variants):
+        """Add to each row the noise of its variant, which is the same for all utterances of its length."""
+        noisy = inputs.clone()
+        for row, n, variant in zip(noisy, absolute_lengths(lengths, inputs.shape[1]), variants.tolist(), strict=True):
+            speech, (colour, snr) = row[:n], self.outcomes[variant]
+            if power(speech) > 0:
+                noise = coloured_noise(int(n), EXPONENTS[colour], torch.Generator().manual_seed(int(n)))
+                row[:n] = add_noise(speech, noise.to(row.device), snr)
+        return noisy, lengths
+
+
+def coloured_noise(n, exponent, generator):
+    """Gaussian noise [n] whose power falls with frequency f as 1/f^exponent, and is flat at the lowest frequencies.
+
+    It is white noise with another spectrum (Timmer, Koenig, "On generating power law noise", Astronomy and Astrophysics 300,
+    1995), so that it begins where it ends.
+    """
+    frequencies = torch.fft.rfftfreq(n).clamp(min=FLAT_BELOW)
+    return torch.fft.irfft(torch.fft.rfft(torch.randn(n, generator=generator)) * frequencies ** (-exponent / 2), n=n)
