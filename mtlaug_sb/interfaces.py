@@ -97,9 +97,10 @@ class Head(Protocol):
     One with ``reads_input = True`` is also given what the encoder saw: ``forward(frames, lengths, features,
     feature_lengths)``. One with a method ``fit(examples)`` is solved for, wholly or in part, rather than trained: before
     the training it is called once, in evaluation mode and without gradients, with (features, lengths, targets, speakers)
-    of labelled training utterances (of very many a part, evenly spread), batch by batch. One with ``classify(embedding)``
-    gives the logits of its own ``embedding``, [..., dim]; if that takes several predictions side by side, ``classified``
-    names them.
+    of labelled training utterances (of very many a part, evenly spread), batch by batch. One with ``adapt(examples)`` can
+    be solved again for (features, lengths) of unlabelled utterances of elsewhere. One with ``classify(embedding)`` gives
+    the logits of its own ``embedding``, [..., dim]; if that takes several predictions side by side, ``classified`` names
+    them.
     """
 
     def forward(self, frames: Tensor, lengths: Tensor) -> dict[str, Tensor]:

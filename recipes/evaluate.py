@@ -19,7 +19,7 @@ on the recording alone. What is on disk is not computed again, so a killed call 
   --corpus=CORPORA      test on this corpus, as a whole, instead: {NAME: FOLDER}, or {NAME: {corpus: READER, folder: FOLDER,
                         map: {emotion: {calm: neutral}}}}; refused where the system was trained on one of its speakers
   --target_statistics   features and the network's batch normalisations take mean and deviation of the test utterances,
-                        unlabelled, in place of the training data's: adaptation (AdaBN)
+                        unlabelled, without noise or attack, in place of the training data's: adaptation (AdaBN)
   --self_training       that, and the discriminant analysis (head/discriminant_fusion) is solved again for the test
                         utterances and what it takes them to be
   --skip_bad_audio      leave out what cannot be read of it, and say so; otherwise the first bad file ends the call
@@ -53,8 +53,8 @@ from mtlaug_sb.robustness.systems import FunctionalsSVM, TrainedNetwork
 
 CACHE_MB = 1000
 ADAPTATIONS = {  # each has what is above it, too
-    "target_statistics": {"normalization": "statistics of the unlabelled test utterances"},
-    "self_training": {"normalization": "statistics of the unlabelled test utterances", "self_training": True},
+    "target_statistics": {"normalization": "statistics of the unlabelled clean test utterances"},
+    "self_training": {"normalization": "statistics of the unlabelled clean test utterances", "self_training": True},
 }
 TOLERANCE = 2e-3  # of a probability: other batches, and six decimals
 

@@ -60,5 +60,5 @@ def test_self_training_solves_for_what_the_analysis_sees(tmp_path):
 
 
 def test_self_training_needs_a_head_that_is_solved_for(tmp_path):
-    with pytest.raises(ValueError, match="self-training is for heads that are solved for, and BLSTMAttention is none"):
+    with pytest.raises(ValueError, match="self-training is for heads that can adapt, and BLSTMAttention has no 'adapt'"):
         adapted(write_small_model(tmp_path / "model"), 2, self_training=True)

@@ -144,6 +144,17 @@ def test_adapting_finds_classes_that_have_moved():
     assert after > before + 0.02
 
 
+def test_a_class_that_one_group_has_says_nothing_of_certainty():
+    x, labels, speakers = people(12, 0.5, seed=1)
+    rows = torch.tensor([label < 2 or name == "speaker 0" for label, name in zip(labels.tolist(), speakers, strict=True)])
+    x, labels, speakers = x[rows], labels[rows], [name for name, row in zip(speakers, rows, strict=True) if row]
+    analysis = DiscriminantAnalysis(8, 3).eval()
+    analysis.fit(x, torch.eye(3)[labels], speakers)
+    assert analysis.certainty > 0.5
+    analysis.fit(x, torch.eye(3)[labels], labels.tolist())
+    assert analysis.certainty == 1  # nobody is known by others
+
+
 def fusion(**arguments):
     torch.manual_seed(0)
     head = make("head/attentive", input_size=8, n_classes=3, dense=16)
@@ -197,6 +208,12 @@ def test_the_sum_is_as_sure_as_the_analysis_should_be(gain, certainty, sureness)
         given = head(frames, lengths, features, lengths)
         alone = head.head(frames, lengths)["logits"].log_softmax(1)
     torch.testing.assert_close(given["logits"], sureness * (alone + gain * given["scores"]))
+
+
+def test_a_muted_analysis_does_not_adapt():
+    head, features, _ = solved(gain=0)
+    with pytest.raises(ValueError, match="the discriminant analysis has no say"):
+        head.adapt([(features, torch.ones(30))])
 
 
 def test_nothing_to_solve_for_and_heads_that_do_not_fit():

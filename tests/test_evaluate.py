@@ -136,12 +136,12 @@ def test_another_corpus_as_a_whole_by_every_cell(grid, tmp_path, tiny_corpus):
         grid / "seed_0" / "fold_s01+s02", f"--corpus={other}", f"--output_folder={tmp_path}/b", "--target_statistics"
     )
     settings = json.loads((tmp_path / "b" / "clean" / "summary.json").read_text())["settings"]
-    assert "unlabelled test utterances" in settings["normalization"]
+    assert "unlabelled clean test utterances" in settings["normalization"]
     tables = [rows_of(next((tmp_path / x / "clean").glob("predictions_seed_0*.csv"))) for x in ("a", "b")]
     assert [r["id"] for r in tables[0]] == [r["id"] for r in tables[1]]
     assert [r["p_anger"] for r in tables[0]] != [r["p_anger"] for r in tables[1]]
     assert adapted[0]["condition"] == "clean"
-    with pytest.raises(ValueError, match="self-training is for heads that are solved for"):
+    with pytest.raises(ValueError, match="self-training is for heads that can adapt"):
         evaluate(grid / "seed_0" / "fold_s01+s02", f"--corpus={other}", f"--output_folder={tmp_path}/d", "--self_training")
     own = f"{{synthetic: {{folder: {tiny_corpus}, options: {{n_speakers: 4, n_utterances: 2}}}}}}"
     with pytest.raises(ValueError, match=r"speaker synthetic/s0[13] is in the train split"):

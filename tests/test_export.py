@@ -204,7 +204,7 @@ def test_the_card_says_what_it_must(exported):
     card = (exported / "README.md").read_text()
     for words in (
         "SYNTHETIC", "UAR 0.800** (95 % interval", "UAR 0.790 +- 0.010 (3 repeats, 339 utterances)", "| train | 100 | 2 |",
-        "## Limits", "misuse", "not calibrated", "model.onnx", "Not for judging people", "| anger | 0.80 |",
+        "## Limits", "misuse", "No temperature was fitted", "model.onnx", "Not for judging people", "| anger | 0.80 |",
     ):  # fmt: skip
         assert words in card, words
 

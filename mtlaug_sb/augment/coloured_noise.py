@@ -1,6 +1,7 @@
 """Noise that needs no recordings: white, pink or brown."""
 
 import itertools
+import zlib
 
 import torch
 from torch import nn
@@ -10,7 +11,7 @@ from mtlaug_sb.masking import absolute_lengths
 from mtlaug_sb.registry import register
 
 EXPONENTS = {"white": 0.0, "pink": 1.0, "brown": 2.0}
-FLAT_BELOW = 1 / 320  # of the sample rate, 50 Hz at 16 kHz: else all of brown noise would lie below the voice
+FLAT_BELOW = 1 / 320  # of the sample rate, 50 Hz at 16 kHz, where half of brown noise's power lies; else nearly all would
 
 
 @register("augmentation", "coloured_noise")
@@ -18,7 +19,8 @@ class ColouredNoise(nn.Module):
     """Add Gaussian noise whose power falls with frequency f as 1 (white), 1/f (pink) or 1/f^2 (brown).
 
     Steady noise of a few slopes teaches a system of clean recordings what any noise does to speech, without one of those
-    noises that it may be tested with. An utterance meets the same noise each time, so that its features can be kept.
+    noises that it may be tested with. Which noise it is follows from the samples: an utterance meets the same each time, so
+    that its features can be kept, and another one another.
 
     Arguments
     ---------
@@ -57,12 +59,13 @@ class ColouredNoise(nn.Module):
         return *self.vary(inputs, lengths, variants), targets
 
     def vary(self, inputs, lengths, variants):
-        """Add to each row the noise of its variant, which is the same for all utterances of its length."""
+        """Add to each row a noise of its variant."""
         noisy = inputs.clone()
         for row, n, variant in zip(noisy, absolute_lengths(lengths, inputs.shape[1]), variants.tolist(), strict=True):
             speech, (colour, snr) = row[:n], self.outcomes[variant]
             if power(speech) > 0:
-                noise = coloured_noise(int(n), EXPONENTS[colour], torch.Generator().manual_seed(int(n)))
+                generator = torch.Generator().manual_seed(zlib.crc32(speech.cpu().numpy().tobytes()) + variant)
+                noise = coloured_noise(int(n), EXPONENTS[colour], generator)
                 row[:n] = add_noise(speech, noise.to(row.device), snr)
         return noisy, lengths
 

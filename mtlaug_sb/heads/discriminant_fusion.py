@@ -71,10 +71,19 @@ class DiscriminantFusion(nn.Module):
         if not seen:
             raise ValueError("there is no labelled training utterance to solve the discriminant analysis for")
         vectors, classes, speakers = zip(*seen, strict=True)
-        self.analysis.fit(torch.cat(vectors), torch.cat(classes), [name for batch in speakers for name in batch])
+        groups = [name for batch in speakers for name in batch] if self.gain else []
+        self.analysis.fit(torch.cat(vectors), torch.cat(classes), groups)
 
     def adapt(self, examples):
-        """Solve for (features [batch, frames, dim], relative lengths) of unlabelled utterances of elsewhere."""
+        """Solve for (features [batch, frames, dim], relative lengths) of unlabelled utterances of elsewhere.
+
+        Raises
+        ------
+        ValueError
+            If the analysis has no say.
+        """
+        if not self.gain:
+            raise ValueError("there is nothing to adapt: the discriminant analysis has no say (gain 0)")
         self.analysis.adapt(torch.cat([self._vectors(*example) for example in examples]))
 
     def forward(self, frames, lengths, features=None, feature_lengths=None):

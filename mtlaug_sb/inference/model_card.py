@@ -157,7 +157,7 @@ def _performance(results, rows, summary, names):
 def _calibration(calibration, rows, names):
     temperature = calibration["temperature"]
     if not calibration["utterances"]:
-        return "The probabilities are not calibrated.\n"
+        return "No temperature was fitted to the probabilities: there were no validation speakers.\n"
     # the predictions' probabilities are a softmax without temperature; the files have six decimals
     logits = torch.tensor([[max(float(r[f"p_{n}"]), 1e-6) for n in names] for r in rows]).log()
     truth = torch.tensor([names.index(r["truth"]) for r in rows])

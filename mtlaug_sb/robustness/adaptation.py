@@ -32,7 +32,7 @@ def adapt(network, batches, task, self_training=False):
     """
     head = network.heads[task]
     if self_training and not hasattr(head, "adapt"):
-        raise ValueError(f"self-training is for heads that are solved for, and {type(head).__name__} is none")
+        raise ValueError(f"self-training is for heads that can adapt, and {type(head).__name__} has no 'adapt'")
     features = [network.extract(*batch) for batch in batches]
     network.normalization.fit(features)
     for module in network.modules():  # in the order of their definition, which is that of the data's way

@@ -97,7 +97,7 @@ class FunctionalsSVM:
     def adapt_to(self, wavs, self_training=False):
         """Standardise functionals by the mean and deviation of these utterances in place of the training data's."""
         if self_training:
-            raise ValueError("self-training is for heads that are solved for, and an SVM is none")
+            raise ValueError("self-training is for heads that can adapt, and an SVM is none")
         self.svm.scale = standardiser(self._features(wavs))
 
     def _features(self, wavs):
