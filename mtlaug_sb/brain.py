@@ -232,7 +232,7 @@ class MultiTaskBrain(sb.Brain):
         """Let heads that are solved for (see ``interfaces.Head``) do it, from batches of the labelled training data.
 
         They see each utterance as it is, and as the policy's ``fitted`` outcomes make it. ``speakers`` are those of the
-        utterances, {id: name or None}; one whose speaker is not known stands for itself.
+        utterances, {id: name}.
         """
         for name, task in self.tasks.items():
             if hasattr(task.head, "fit"):
@@ -247,7 +247,7 @@ class MultiTaskBrain(sb.Brain):
         for batch in loader:
             batch = batch.to(self.device)
             rows = labelled_rows(batch[target])
-            names = [speakers[name] or name for name, labelled in zip(batch.id, rows.tolist(), strict=True) if labelled]
+            names = [speakers[utterance] for utterance, labelled in zip(batch.id, rows.tolist(), strict=True) if labelled]
             for outcome in self.policy.outcomes() if rows.any() else ():
                 features, lengths = self._outcome(batch, self.policy, *outcome)
                 yield self.modules.normalization(features, lengths)[rows], lengths[rows], batch[target][rows], names

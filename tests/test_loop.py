@@ -101,10 +101,10 @@ def test_heads_that_are_solved_for_see_labelled_rows_in_every_fitted_outcome(tmp
     task = Task("label", head, {"ce": make("loss/cross_entropy")})
     brain = build(tmp_path, tasks={"only": task}, augmentation=policy)
     dataset = HalfLabelled(8)
-    speakers = {str(i): None if i < 4 else "somebody" for i in range(8)}
+    speakers = {str(i): f"speaker {i % 3}" for i in range(8)}
     brain.fit_heads(brain.make_dataloader(dataset, sb.Stage.VALID, **loader_options(batch_size=4)), speakers)
     assert [len(classes) for _, _, classes, _ in head.shown] == [2] * 6  # two batches in three outcomes, half their rows
-    assert [names for *_, names in head.shown] == [["0", "1"]] * 3 + [["somebody"] * 2] * 3
+    assert [names for *_, names in head.shown] == [["speaker 0", "speaker 1"]] * 3 + [["speaker 1", "speaker 2"]] * 3
     for batch, first in ((0, 0), (3, 4)):
         plain, slow, fast = head.shown[batch : batch + 3]
         for row in range(2):
