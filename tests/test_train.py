@@ -114,13 +114,19 @@ def test_the_discriminant_analysis_sees_training_speakers_only_and_the_training_
     train, tmp_path, monkeypatch
 ):
     shown, fit = [], DiscriminantAnalysis.fit
-    monkeypatch.setattr(DiscriminantAnalysis, "fit", lambda self, x, y: (shown.append(len(x)), fit(self, x, y)))
+    monkeypatch.setattr(
+        DiscriminantAnalysis,
+        "fit",
+        lambda self, x, y, groups: (shown.append((len(x), set(groups))), fit(self, x, y, groups)),
+    )
     runs = {
         gain: train("hparams/mtl_aug.yaml", f"--tasks.emotion.head.gain={gain}", folder=tmp_path / str(gain))
         for gain in (0, 1)
     }
-    # the training utterances as they are, at 90 and at 110 %, and no others
-    assert shown == [3 * runs[0]["utterances"]["train"]] * 2
+    # the training utterances as they are, at 90 and at 110 %, and no others; muted, it need not know how sure it may be
+    speakers = {r["speaker"] for r in json.loads((tmp_path / "1" / "save" / "train.json").read_text()).values()}
+    assert len(speakers) > 1
+    assert shown == [(3 * runs[0]["utterances"]["train"], groups) for groups in (set(), speakers)]
     logs = [table(tmp_path / gain / "train_log.csv") for gain in ("0", "1")]
     for alone, together in zip(*logs, strict=True):
         assert {k: v for k, v in alone.items() if k.startswith("train/")} == {
