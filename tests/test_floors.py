@@ -28,6 +28,7 @@ FLOORS = {
         "plugin_packages",
         "plugin_places",
         "published_counts",
+        "temperature",
     ],
     1: [
         "registry",
