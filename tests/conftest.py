@@ -138,7 +138,7 @@ def arguments(tiny_corpus, tiny_speech_model, tmp_path):
             ]
         if "\nmaps:" in text:  # the sizes of the paper take a minute
             defaults += ["--maps=[4, 8]", "--linear=16"]
-        if "\nfront_end:" in text:
+        if "\nfront_end:" in text or "\nbase: mtl_aug_pretrained.yaml" in text:
             defaults += [f"--front_end={Onnx.example()['path']}", "--front_end_layers=[0, 1]"]
         defaults = [a for a in defaults if a.partition("=")[0] not in given]
         return [str(ROOT / yaml), *defaults, f"--output_folder={folder}", *more]
