@@ -166,6 +166,11 @@ def test_coloured_noise_is_another_one_for_another_utterance_and_another_variant
     assert alike.abs().max() < 0.3
 
 
+def test_coloured_noise_leaves_silence_as_it_is():
+    wavs = torch.zeros(2, 500)
+    assert torch.equal(make("augmentation/coloured_noise").vary(wavs, torch.ones(2), torch.tensor([0, 5]))[0], wavs)
+
+
 def test_coloured_noise_refuses_other_colours_and_nothing():
     with pytest.raises(ValueError, match="of white, pink, brown, and 'blue' is none"):
         make("augmentation/coloured_noise", colours=["blue"])

@@ -6,7 +6,7 @@ import zlib
 import torch
 from torch import nn
 
-from mtlaug_sb.acoustics import add_noise, power
+from mtlaug_sb.acoustics import add_noise
 from mtlaug_sb.masking import absolute_lengths
 from mtlaug_sb.registry import register
 
@@ -59,14 +59,13 @@ class ColouredNoise(nn.Module):
         return *self.vary(inputs, lengths, variants), targets
 
     def vary(self, inputs, lengths, variants):
-        """Add to each row a noise of its variant."""
+        """Add to each row a noise of its variant; silence has none at any ratio."""
         noisy = inputs.clone()
         for row, n, variant in zip(noisy, absolute_lengths(lengths, inputs.shape[1]), variants.tolist(), strict=True):
             speech, (colour, snr) = row[:n], self.outcomes[variant]
-            if power(speech) > 0:
-                generator = torch.Generator().manual_seed(zlib.crc32(speech.cpu().numpy().tobytes()) + variant)
-                noise = coloured_noise(int(n), EXPONENTS[colour], generator)
-                row[:n] = add_noise(speech, noise.to(row.device), snr)
+            generator = torch.Generator().manual_seed(zlib.crc32(speech.cpu().numpy().tobytes()) + variant)
+            noise = coloured_noise(int(n), EXPONENTS[colour], generator)
+            row[:n] = add_noise(speech, noise.to(row.device), snr)
         return noisy, lengths
 
 
