@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from speechbrain.dataio.batch import PaddedBatch
 
 from mtlaug_sb.corpora.folder import Folder
 from mtlaug_sb.dataio.audio import AudioError, AudioReader
-from mtlaug_sb.dataio.datasets import UtteranceDataset
+from mtlaug_sb.dataio.datasets import UtteranceDataset, collate
 from mtlaug_sb.dataio.manifest import build_manifest, read_manifest, write_manifest
 from mtlaug_sb.dataio.sampler import MixedBatchSampler
 from mtlaug_sb.dataio.splits import SpeakerLeak, check_splits, find_speaker, keep_classes, split_by_speaker
@@ -278,6 +279,15 @@ def test_a_class_called_none_is_no_missing_label():
         k: {"path": k, "speaker": k, "corpus": "c", "emotion": e} for k, e in (("a", "None"), ("b", None), ("c", "x"))
     }
     assert set(keep_classes(records, "emotion", ["None", "x"], "c")) == {"a", "c"}
+
+
+def test_a_batch_is_padded_as_by_speechbrain():
+    examples = [{"id": str(n), "wav": torch.randn(n), "emotion": torch.eye(4)[n % 4]} for n in (7, 12, 3)]
+    ours, theirs = collate(examples), PaddedBatch(examples, padded_keys=["wav"])
+    assert ours.id == theirs.id
+    for a, b in zip((*ours.wav, ours.emotion), (*theirs.wav, theirs.emotion), strict=True):
+        assert torch.equal(a, b)
+        assert a.dtype == b.dtype
 
 
 def test_a_cut_utterance_has_another_name_than_the_whole(tmp_path):
