@@ -21,6 +21,12 @@ def check_layers(input_size, n_layers):
         raise ValueError(f"{n_layers} layers do not divide {input_size} dimensions")
 
 
+def layer_deviations(features, n_layers):
+    """Means and deviations, each [batch, frames, layers, dim], of layers side by side, with their deviations last."""
+    layers = features.unflatten(2, (n_layers, 2, -1))
+    return layers[:, :, :, 0], layers[:, :, :, 1]
+
+
 def normalized_layers(features, n_layers):
     """Layers that stand side by side in each frame, [batch, frames, layers, dim], each with mean 0 and variance 1 there."""
     layers = features.unflatten(2, (n_layers, -1))

@@ -19,6 +19,8 @@ class GlobalNormalization(nn.Module):
     groups : int or None
         So many groups of dimensions that stand side by side, such as a front end's layers, have one pair each: what hardly
         varies within a layer, and so may be noise, is not raised to the rest. None: each dimension has its own.
+    center : bool
+        False leaves the mean where it is: deviations among the features stay such, but for their scale.
 
     Raises
     ------
@@ -34,11 +36,11 @@ class GlobalNormalization(nn.Module):
     tensor([[[1., 0.]]])
     """
 
-    def __init__(self, size, groups=None):
+    def __init__(self, size, groups=None, center=True):
         super().__init__()
         if groups is not None and (groups < 1 or size % groups):
             raise ValueError(f"{groups} groups do not divide {size} dimensions")
-        self.groups = groups
+        self.groups, self.center = groups, center
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("std", torch.ones(size))
 
@@ -55,7 +57,8 @@ class GlobalNormalization(nn.Module):
             return 0
         mean, squares = self._shared(total / count), self._shared(squares / count)
         std = (squares - mean.square()).clamp(min=1e-8).sqrt()
-        self.mean.copy_(mean)
+        if self.center:
+            self.mean.copy_(mean)
         self.std.copy_(std)
         return count
 

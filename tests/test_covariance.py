@@ -7,6 +7,7 @@ import scipy.linalg
 import torch
 
 from mtlaug_sb import make
+from mtlaug_sb.features.onnx import Onnx
 from mtlaug_sb.statistics_pooling import pool_functionals, pool_statistics
 
 
@@ -83,6 +84,20 @@ def test_layer_statistics():
     torch.testing.assert_close(vectors[:, 0], pool_statistics(normalized.flatten(2), lengths), atol=0.01, rtol=0)
 
 
+def test_layer_statistics_of_pooled_frames_are_those_of_the_frames_themselves():
+    front_end = Onnx(**{**Onnx.example(), "pool": 1}, normalize_layers=True)
+    pooled = Onnx(**{**Onnx.example(), "pool": 5}, normalize_layers=True, deviation=True)
+    wavs, lengths = torch.randn(2, 4000, generator=torch.Generator().manual_seed(3)), torch.tensor([1.0, 0.4])
+    frames, frame_lengths = front_end(wavs, lengths)  # 25 and 10, which five divides
+    expected = pool_statistics(frames, frame_lengths)
+    [(vectors, ones)] = make("encoder/layer_statistics", input_size=16, n_layers=2, deviations=True)(*pooled(wavs, lengths))
+    assert vectors.shape == (2, 1, 16)
+    assert ones.tolist() == [1.0, 1.0]
+    torch.testing.assert_close(vectors[:, 0], expected, atol=2e-3, rtol=0)
+
+
 def test_layers_that_do_not_divide():
+    with pytest.raises(ValueError, match="4 layers do not divide 6 dimensions"):
+        make("encoder/layer_statistics", input_size=6, n_layers=2, deviations=True)
     with pytest.raises(ValueError, match="5 layers do not divide 12 dimensions"):
         make("encoder/layer_statistics", input_size=12, n_layers=5)

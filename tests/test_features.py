@@ -89,6 +89,15 @@ def test_normalization_of_groups():
         GlobalNormalization(6, groups=4)
 
 
+def test_normalization_without_centering_keeps_ratios():
+    a = 3 + torch.rand(2, 10, 6, generator=torch.Generator().manual_seed(0))
+    norm, centred = GlobalNormalization(6, groups=2, center=False), GlobalNormalization(6, groups=2)
+    for each in (norm, centred):
+        each.fit([(a, torch.ones(2))])
+    assert torch.equal(norm.std, centred.std)
+    assert torch.allclose(norm(a, torch.ones(2)), a / norm.std)
+
+
 def test_cache_keeps_within_its_bound_and_tells_no_keys_apart_wrongly():
     asked = []
 

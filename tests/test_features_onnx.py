@@ -69,6 +69,16 @@ def test_frames_are_pooled_with_their_deviation_layer_by_layer():
             assert torch.allclose(block[4:], given.std(0, correction=0), atol=2e-3)
 
 
+def test_layers_are_normalised_within_the_models_frames():
+    plain, _ = features()(WAVS[:1], torch.ones(1))
+    normalised, _ = features(normalize_layers=True)(WAVS[:1], torch.ones(1))
+    layers = plain[0].view(25, 2, 4)
+    expected = (layers - layers.mean(2, keepdim=True)) / (layers.var(2, keepdim=True, correction=0) + 1e-5).sqrt()
+    assert torch.allclose(normalised[0], expected.flatten(1), atol=5e-3)
+    pooled, _ = features(normalize_layers=True, pool=5)(WAVS[:1], torch.ones(1))
+    assert torch.allclose(pooled[0], normalised[0].view(5, 5, 8).mean(1), atol=2e-3)
+
+
 def test_layers_are_chosen_by_name_and_number():
     both, top = features(), features(layers=["upper"])
     assert (both.n_layers, both.output_size, top.n_layers, top.output_size) == (2, 8, 1, 4)
@@ -113,7 +123,7 @@ def test_nothing_is_trained_or_kept_in_checkpoints():
 
 
 def test_handed_on_it_is_complete():
-    given = features(layers=["upper"], pool=3, deviation=True)
+    given = features(layers=["upper"], pool=3, deviation=True, normalize_layers=True)
     twin = given.portable()
     described = json.loads(json.dumps(describe(twin)))
     check_plugin(described, "features", "features")  # nothing in it leads to a file
@@ -249,6 +259,18 @@ def test_the_weights_learn_which_layer_knows(join):
         loss.backward()
         optimizer.step()
     assert encoder.layer_weights.argmax() == 1
+
+
+def test_deviations_beside_the_layers_are_left_out():
+    means, deviations = torch.rand(2, 5, 3, 4), torch.rand(2, 5, 3, 4)
+    both = torch.stack([means, deviations], dim=3).flatten(2)
+    arguments = {"n_layers": 3, "output_size": 4, "skip": True}
+    without = make("encoder/weighted_layers", input_size=12, **arguments).eval()
+    encoder = make("encoder/weighted_layers", input_size=24, deviations=True, **arguments).eval()
+    encoder.load_state_dict(without.state_dict())
+    lengths = torch.tensor([1.0, 0.4])
+    for (ours, _), (expected, _) in zip(encoder(both, lengths), without(means.flatten(2), lengths), strict=True):
+        assert torch.equal(ours, expected)
 
 
 def test_skip_puts_the_layers_beside_the_dense_frames_on_top():

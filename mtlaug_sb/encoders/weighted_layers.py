@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from mtlaug_sb.frame_batch_norm import FrameBatchNorm
-from mtlaug_sb.front_end_layers import check_layers, layer_mean, normalized_layers
+from mtlaug_sb.front_end_layers import check_layers, layer_deviations, layer_mean, normalized_layers
 from mtlaug_sb.masking import valid_mask, zero_padding
 from mtlaug_sb.registry import register
 
@@ -34,6 +34,8 @@ class WeightedLayers(nn.Module):
         After the dense layer.
     skip : bool
         On top, the dense layer's frames and what it reads, side by side: nothing that the front end knows is lost.
+    deviations : bool
+        The second half of each layer are deviations, as features/onnx gives them: they are left out.
 
     Raises
     ------
@@ -50,15 +52,26 @@ class WeightedLayers(nn.Module):
 
     example = {"n_layers": 2}
 
-    def __init__(self, input_size, n_layers, output_size=64, join="all", input_dropout=0.3, dropout=0.2, skip=False):
+    def __init__(
+        self,
+        input_size,
+        n_layers,
+        output_size=64,
+        join="all",
+        input_dropout=0.3,
+        dropout=0.2,
+        skip=False,
+        deviations=False,
+    ):
         super().__init__()
-        check_layers(input_size, n_layers)
+        check_layers(input_size, 2 * n_layers if deviations else n_layers)
         if join not in ("mean", "all"):
             raise ValueError(f"join must be 'mean' or 'all', is {join!r}")
-        self.n_layers, self.join, self.skip = n_layers, join, skip
+        self.n_layers, self.join, self.skip, self.deviations = n_layers, join, skip, deviations
         self.layer_weights = nn.Parameter(torch.zeros(n_layers))
         self.input_dropout = nn.Dropout1d(input_dropout)
-        joined_size = input_size if join == "all" else input_size // n_layers
+        layers_size = input_size // 2 if deviations else input_size
+        joined_size = layers_size if join == "all" else layers_size // n_layers
         self.dense = nn.Linear(joined_size, output_size, bias=False)
         self.norm = FrameBatchNorm(output_size)
         self.dropout = nn.Dropout(dropout)
@@ -66,6 +79,8 @@ class WeightedLayers(nn.Module):
 
     def forward(self, features, lengths):
         """What the dense layer reads, what it gives, and with ``skip`` both; [batch, frames, dim], padding zero."""
+        if self.deviations:
+            features = layer_deviations(features, self.n_layers)[0].flatten(2)
         layers = normalized_layers(features, self.n_layers)
         if self.join == "mean":
             joined = layer_mean(layers.unbind(2), self.layer_weights)

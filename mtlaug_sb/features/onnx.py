@@ -37,6 +37,8 @@ class Onnx(nn.Module):
         The mean of so many neighbouring frames is one frame; the last one's may be fewer.
     deviation : bool
         Beside each mean, the standard deviation of the same frames.
+    normalize_layers : bool
+        Each layer has mean 0 and variance 1 within each of the model's frames, before they are pooled.
     normalize : bool
         Mean 0 and variance 1 for each utterance's samples, as wav2vec 2.0 and its like want them.
     sample_rate : int
@@ -80,6 +82,7 @@ class Onnx(nn.Module):
         pool=1,
         deviation=False,
         normalize=False,
+        normalize_layers=False,
         sample_rate=16000,
         cache_folder=None,
         n_kilobytes=None,
@@ -87,8 +90,8 @@ class Onnx(nn.Module):
         super().__init__()
         if pool < 1:
             raise ValueError(f"pool must be at least 1 frame, is {pool}")
-        self.path, self.pool, self.deviation, self.normalize = path, pool, deviation, normalize
-        self.wanted, self.sample_rate = layers, sample_rate
+        self.path, self.wanted, self.sample_rate = path, layers, sample_rate
+        self.pool, self.deviation, self.normalize, self.normalize_layers = pool, deviation, normalize, normalize_layers
         self.folder = cache_folder and pathlib.Path(cache_folder)
         self.session = None
         if path is None and n_kilobytes:
@@ -103,7 +106,7 @@ class Onnx(nn.Module):
         self.input, self.masks = _inputs(self.session, path)
         self.layers = _layers(self.session, self.wanted, path)
         self.n_layers = len(self.layers)
-        made_by = repr([self.layers, self.pool, self.deviation, self.normalize])
+        made_by = repr([self.layers, self.pool, self.deviation, self.normalize, self.normalize_layers])
         self.digest = hashlib.sha256(hashlib.sha256(content).digest() + made_by.encode()).digest()
         self.least = 1
         self.least = self._least(self.sample_rate)
@@ -125,6 +128,7 @@ class Onnx(nn.Module):
             pool=self.pool,
             deviation=self.deviation,
             normalize=self.normalize,
+            normalize_layers=self.normalize_layers,
             sample_rate=self.sample_rate,
             n_kilobytes=-(-len(data) // 1024),
         )
@@ -198,6 +202,8 @@ class Onnx(nn.Module):
         if self.normalize:
             wav = (wav - wav.mean()) / np.sqrt(wav.var() + 1e-7)
         frames = self._run(np.pad(wav, (0, max(self.least - len(wav), 0))))
+        if self.normalize_layers:
+            frames = [_normalized(layer) for layer in frames]
         if self.pool > 1 or self.deviation:
             frames = _pooled(frames, self.pool, self.deviation)
         limit = np.finfo(np.float16).max
@@ -280,6 +286,12 @@ def _layers(session, wanted, path):
     if wrong or not chosen:
         raise ValueError(f"'{path}' has no layer {wrong[0] if wrong else chosen!r}; its outputs are {', '.join(names)}")
     return chosen
+
+
+def _normalized(layer):
+    """A layer [frames, dim] with mean 0 and variance 1 within each frame."""
+    centred = layer - layer.mean(1, keepdims=True)
+    return centred / np.sqrt(np.square(centred).mean(1, keepdims=True) + 1e-5)
 
 
 def _pooled(layers, pool, deviation):

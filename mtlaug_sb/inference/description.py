@@ -52,8 +52,8 @@ def check(description):
         raise ModelError(f"model.json: format version {description['version']}, this mtlaug_sb reads {VERSION}")
     for place in ("features", "encoder"):
         check_plugin(description[place], place, place)
-    groups = {"groups": _whole(1, 100_000)} if "groups" in description["normalization"] else {}
-    _keys(description["normalization"], "normalization", {"size": _whole(1, 100_000)} | groups)
+    named = {key: _NORMALIZATION[key] for key in ("groups", "center") if key in description["normalization"]}
+    _keys(description["normalization"], "normalization", {"size": _NORMALIZATION["size"]} | named)
     for name, task in description["tasks"].items():
         _check_task(name, task)
     main = description["main_task"]
@@ -209,6 +209,11 @@ _MODEL = {
     "augmentations": _mapping,
     "plugins": _mapping,
     "calibration": _mapping,
+}
+_NORMALIZATION = {
+    "size": _whole(1, 100_000),
+    "groups": _or_null(_whole(1, 100_000)),
+    "center": (lambda value: isinstance(value, bool), "true or false"),
 }
 _TASK = {
     "layer": _whole(-100, 100),

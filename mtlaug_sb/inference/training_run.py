@@ -126,7 +126,7 @@ def describe_run(brain, network, answering, calibration):
         "made_by": f"mtlaug_sb {__version__}",
         "sample_rate": brain.hparams.sample_rate,
         **parts,
-        "normalization": {"size": len(norm.mean), **({"groups": norm.groups} if norm.groups else {})},
+        "normalization": {"size": len(norm.mean), "groups": norm.groups, "center": norm.center},
         "tasks": tasks,
         "main_task": brain.hparams.main_task,
         "augmentations": effects,
