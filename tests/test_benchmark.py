@@ -55,6 +55,15 @@ def test_ratios_are_those_of_the_same_turn():
     assert ratio({"a": [1.0, 1.0, 10.0, 10.0], "b": [2.0, 2.0, 20.0, 20.0]}, "b", "a") == 2.0
 
 
+def test_in_turns_nobody_is_always_first():
+    from benchmarks.setting import in_turns
+
+    order = []
+    times = in_turns({name: lambda name=name: order.append(name) for name in "abc"}, rounds=2, warm_up=1)
+    assert order == 3 * list("abccba")
+    assert {name: len(each) for name, each in times.items()} == dict.fromkeys("abc", 2)
+
+
 def test_the_bare_loop_does_what_the_toolkit_does(options, tmp_path):
     """The same batch, draws and weights: the same gradient step."""
     from benchmarks.bare_loop import BareLoop

@@ -93,6 +93,9 @@ def endless(loader, sampler):
 def in_turns(candidates, rounds, device="cpu", warm_up=3):
     """{name: seconds of each turn}: all candidates in every turn, so that what slows the machine down slows all.
 
+    A turn is there and back, and its time the mean of both: whoever first meets tensors of some size waits for what the
+    libraries prepare for them.
+
     Arguments
     ---------
     candidates : dict
@@ -106,13 +109,16 @@ def in_turns(candidates, rounds, device="cpu", warm_up=3):
     """
     times = {name: [] for name in candidates}
     for turn in range(warm_up + rounds):
-        for name, candidate in candidates.items():
+        seconds = dict.fromkeys(candidates, 0.0)
+        for name in [*candidates, *reversed(candidates)]:
             wait_for(device)
             start = time.perf_counter()
-            candidate()
+            candidates[name]()
             wait_for(device)
-            if turn >= warm_up:
-                times[name].append(time.perf_counter() - start)
+            seconds[name] += (time.perf_counter() - start) / 2
+        if turn >= warm_up:
+            for name, both in seconds.items():
+                times[name].append(both)
     return times
 
 
