@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from mtlaug_sb.class_statistics import class_statistics
 from mtlaug_sb.frame_batch_norm import FrameBatchNorm
 from mtlaug_sb.temperature import fit_temperature
 
@@ -67,23 +68,25 @@ class DiscriminantAnalysis(nn.Module):
             Their classes, one-hot, [n, n_classes].
         groups : list
             What each example belongs to, such as its speaker. With fewer than two groups ``certainty`` is 1. With more it
-            takes up to ten times as long as the solution itself.
+            takes some times as long as the solution itself, up to ten with more dimensions than examples.
         """
         self.certainty.fill_(1.0)
+        statistics = class_statistics(examples, targets)
         part_of = {name: i % PARTS for i, name in enumerate(sorted(set(groups)))}
         if len(part_of) > 1:
             parts = torch.tensor([part_of[name] for name in groups], device=targets.device)
             left_out, known = torch.zeros_like(targets), torch.zeros_like(parts, dtype=torch.bool)
             for part in parts.unique():
                 rows = parts == part
-                self._solve(examples[~rows], targets[~rows])
+                with statistics.without(rows) as rest:
+                    self._solve(rest)
                 left_out[rows] = self(examples[rows])
                 # of a class that all its examples are left out of nothing could be known
                 known[rows] = (targets[rows] @ targets[~rows].sum(0)) > 0
             if known.any():
                 left_out, truth = left_out[known].cpu(), targets[known].argmax(1).cpu()
                 self.certainty.fill_(1 / fit_temperature(left_out, truth, HOTTEST))
-        self._solve(examples, targets)
+        self._solve(statistics)
 
     def adapt(self, examples):
         """Solve for examples [n, size] of elsewhere without classes, by what the analysis takes them to be.
@@ -93,30 +96,19 @@ class DiscriminantAnalysis(nn.Module):
         39(1), 1977). With many rounds the classes move to whatever else the examples differ in. There must be some of every
         class, about equally many: where one is missing, its place is taken by others.
         """
-        self._standardise(examples)
+        self._standardise(examples.mean(0), examples.var(0, unbiased=False))
         shares = (self.certainty * self(examples)).softmax(1)
-        self._solve(examples, torch.where(shares > NEGLIGIBLE, shares, 0.0))
+        self._solve(class_statistics(examples, torch.where(shares > NEGLIGIBLE, shares, 0.0)))
 
-    def _standardise(self, examples):
-        self.norm.running_mean.copy_(examples.mean(0))
-        self.norm.running_var.copy_(examples.var(0, unbiased=False))
+    def _standardise(self, mean, variance):
+        self.norm.running_mean.copy_(mean)
+        self.norm.running_var.copy_(variance)
 
     @torch.no_grad()
-    def _solve(self, examples, targets):
-        self._standardise(examples)
+    def _solve(self, statistics):
+        self._standardise(*statistics.spread())
         deviation = (self.norm.running_var.double() + self.norm.eps).sqrt()
-        examples, targets = (examples.double() - self.norm.running_mean) / deviation, targets.double()
-        counts = targets.sum(0)
-        seen = counts > 0
-        shares = targets[:, seen] / counts[seen]
-        means = shares.T @ examples
-        example, class_ = shares.nonzero(as_tuple=True)
-        centred = examples[example] - means[class_]
-        centred *= (shares[example, class_] / len(means)).sqrt().unsqueeze(1)
-        average = centred.square().sum() / centred.shape[1]
-        average = average.clamp(min=1e-6)  # of examples that are all alike there is none
-        centred *= (1 - self.shrinkage) ** 0.5
-        weight = _ridge_solution(centred, self.shrinkage * average, means.T).T
+        seen, means, weight = statistics.solution(self.norm.running_mean.double(), deviation, self.shrinkage)
         bias = -0.5 * (weight * means).sum(1)
         # the mean of the others is never above all of them
         self.weight.copy_(weight.mean(0).expand_as(self.weight))
@@ -127,14 +119,3 @@ class DiscriminantAnalysis(nn.Module):
     def forward(self, examples):
         """Log probabilities [n, n_classes] of examples [n, size], all classes alike beforehand, and too sure."""
         return nn.functional.linear(self.norm(examples), self.weight, self.bias).log_softmax(1)
-
-
-def _ridge_solution(rows, ridge, right):
-    """``(rows.T @ rows + ridge * identity)^-1 @ right``, by whichever of the two sizes is the smaller (Woodbury)."""
-    if rows.shape[1] <= rows.shape[0]:
-        left = rows.T @ rows
-        left.diagonal().add_(ridge)
-        return torch.linalg.solve(left, right)
-    left = rows @ rows.T
-    left.diagonal().add_(ridge)
-    return (right - rows.T @ torch.linalg.solve(left, rows @ right)) / ridge

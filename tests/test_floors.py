@@ -29,6 +29,7 @@ FLOORS = {
         "plugin_places",
         "published_counts",
         "temperature",
+        "class_statistics",
     ],
     1: [
         "registry",

@@ -1,0 +1,121 @@
+"""What a discriminant analysis wants to know of its examples, from which some can be left out for a while."""
+
+import contextlib
+
+import torch
+
+CHUNK = 2000  # examples at a time, in 64 bits
+NONE = 1e-9  # what may be left of a count when all has been taken away
+
+
+def class_statistics(examples, targets):
+    """Statistics of examples [n, size] with shares in classes [n, n_classes], by whichever of n and size is the smaller.
+
+    Both kinds have
+
+    - ``spread()``: mean and variance [size] over all examples;
+    - ``solution(mean, deviation, shrinkage)``, of examples standardised by these two [size]: which classes have any, bool
+      [n_classes]; their means [seen, size]; and these multiplied by the inverse of the shrunk covariance within the classes,
+      each of which counts as much as another;
+    - ``without(rows)``: a context in which some, bool [n], are left out.
+
+    Example
+    -------
+    >>> x, y = torch.tensor([[1.0], [3.0], [8.0]]), torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    >>> statistics = class_statistics(x, y)
+    >>> with statistics.without(torch.tensor([True, False, False])) as rest:
+    ...     mean, variance = rest.spread()
+    >>> [round(float(value), 3) for value in (mean, variance, statistics.spread()[0])]
+    [5.5, 6.25, 4.0]
+    """
+    return (_Moments if len(examples) > examples.shape[1] else _Rows)(examples, targets)
+
+
+class _Rows:
+    """The examples themselves."""
+
+    def __init__(self, examples, targets):
+        self.examples, self.targets = examples, targets
+
+    def spread(self):
+        return self.examples.mean(0), self.examples.var(0, unbiased=False)
+
+    @contextlib.contextmanager
+    def without(self, rows):
+        yield _Rows(self.examples[~rows], self.targets[~rows])
+
+    def solution(self, mean, deviation, shrinkage):
+        examples, targets = (self.examples.double() - mean) / deviation, self.targets.double()
+        counts = targets.sum(0)
+        seen = counts > 0
+        shares = targets[:, seen] / counts[seen]
+        means = shares.T @ examples
+        example, class_ = shares.nonzero(as_tuple=True)
+        centred = examples[example] - means[class_]
+        centred *= (shares[example, class_] / len(means)).sqrt().unsqueeze(1)
+        ridge = shrinkage * _at_least(centred.square().sum() / centred.shape[1])
+        centred *= (1 - shrinkage) ** 0.5
+        # (rows.T @ rows + ridge * identity)^-1, of more dimensions than examples (Woodbury)
+        left = centred @ centred.T
+        left.diagonal().add_(ridge)
+        return seen, means, (means - _solved(left, centred @ means.T).T @ centred) / ridge
+
+
+class _Moments:
+    """Per class: how many examples, their sum, and the sum of their outer products; in 64 bits.
+
+    Some examples are taken away from it in the time that they alone would need.
+    """
+
+    def __init__(self, examples, targets):
+        self.examples, self.targets = examples, targets
+        size, n_classes = examples.shape[1], targets.shape[1]
+        self.offset = examples.mean(0).double()  # far from zero, sums of squares would lose their digits
+        self.counts = self.offset.new_zeros(n_classes)
+        self.sums = self.offset.new_zeros(n_classes, size)
+        self.products = self.offset.new_zeros(n_classes, size, size)
+        self._add(examples, targets)
+
+    def _add(self, examples, targets, sign=1):
+        for some, shares in zip(examples.split(CHUNK), targets.double().split(CHUNK), strict=True):
+            some = some.double() - self.offset
+            self.counts += sign * shares.sum(0)
+            self.sums += sign * (shares.T @ some)
+            for products, share in zip(self.products, shares.T, strict=True):
+                rows = share.nonzero().squeeze(1)
+                products.addmm_((some[rows] * share[rows, None]).T, some[rows], alpha=sign)
+
+    def spread(self):
+        mean = self.sums.sum(0) / self.counts.sum()
+        squares = self.products.diagonal(dim1=1, dim2=2).sum(0) / self.counts.sum()
+        return mean + self.offset, (squares - mean.square()).clamp(min=0)
+
+    @contextlib.contextmanager
+    def without(self, rows):
+        self._add(self.examples[rows], self.targets[rows], sign=-1)
+        yield self
+        self._add(self.examples[rows], self.targets[rows])
+
+    def solution(self, mean, deviation, shrinkage):
+        seen = self.counts > NONE
+        counts, n_seen = self.counts[seen], int(seen.sum())
+        means = self.sums[seen] / counts.unsqueeze(1)
+        within = -(means.T @ means)
+        for products, count in zip(self.products[seen], counts, strict=True):
+            within += products / count
+        within /= n_seen * deviation * deviation.unsqueeze(1)
+        ridge = shrinkage * _at_least(within.diagonal().mean())
+        within *= 1 - shrinkage
+        within.diagonal().add_(ridge)
+        means = (means + self.offset - mean) / deviation
+        return seen, means, _solved(within, means.T).T
+
+
+def _solved(matrix, right):
+    """matrix^-1 @ right, of a positive definite matrix."""
+    return torch.cholesky_solve(right, torch.linalg.cholesky(matrix))
+
+
+def _at_least(average):
+    """Of examples that are all alike there is no variance."""
+    return average.clamp(min=1e-6)
