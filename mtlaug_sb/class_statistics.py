@@ -4,7 +4,7 @@ import contextlib
 
 import torch
 
-CHUNK = 2000  # examples at a time, in 64 bits
+CHUNK = 500  # examples at a time, in 64 bits
 NONE = 1e-9  # what may be left of a count when all has been taken away
 
 

@@ -41,7 +41,7 @@ from mtlaug_sb.targets.categories import Categories
 
 logger = logging.getLogger("mtlaug_sb.train")
 FOR_STATISTICS = 1000  # utterances, evenly spread over the training data, give the features' mean and deviation
-FOR_FITTING = 2000  # and so many are shown to heads that are solved for
+FOR_FITTING = 1500  # and so many are shown to heads that are solved for
 
 
 def main(arguments):
