@@ -9,11 +9,11 @@ NONE = 1e-9  # what may be left of a count when all has been taken away
 
 
 def class_statistics(examples, targets):
-    """Statistics of examples [n, size] with shares in classes [n, n_classes], by whichever of n and size is the smaller.
+    """Statistics of examples [n, size] with shares in classes [n, n_classes]: of many, moments; else the rows.
 
     Both kinds have
 
-    - ``spread()``: mean and variance [size] over all examples;
+    - ``spread()``: mean and variance [size] over all examples, each weighted by its shares together, which are one;
     - ``solution(mean, deviation, shrinkage)``, of examples standardised by these two [size]: which classes have any, bool
       [n_classes]; their means [seen, size]; and these multiplied by the inverse of the shrunk covariance within the classes,
       each of which counts as much as another;
@@ -28,7 +28,9 @@ def class_statistics(examples, targets):
     >>> [round(float(value), 3) for value in (mean, variance, statistics.spread()[0])]
     [5.5, 6.25, 4.0]
     """
-    return (_Moments if len(examples) > examples.shape[1] else _Rows)(examples, targets)
+    n, size = examples.shape
+    # moments of many classes would be the larger
+    return (_Moments if n > size and 4 * n > targets.shape[1] * size else _Rows)(examples, targets)
 
 
 class _Rows:
@@ -93,17 +95,18 @@ class _Moments:
     @contextlib.contextmanager
     def without(self, rows):
         self._add(self.examples[rows], self.targets[rows], sign=-1)
-        yield self
-        self._add(self.examples[rows], self.targets[rows])
+        try:
+            yield self
+        finally:
+            self._add(self.examples[rows], self.targets[rows])
 
     def solution(self, mean, deviation, shrinkage):
         seen = self.counts > NONE
-        counts, n_seen = self.counts[seen], int(seen.sum())
-        means = self.sums[seen] / counts.unsqueeze(1)
+        means = self.sums[seen] / self.counts[seen].unsqueeze(1)
         within = -(means.T @ means)
-        for products, count in zip(self.products[seen], counts, strict=True):
-            within += products / count
-        within /= n_seen * deviation * deviation.unsqueeze(1)
+        for class_ in seen.nonzero().squeeze(1).tolist():
+            within.add_(self.products[class_] / self.counts[class_])
+        within /= len(means) * deviation * deviation.unsqueeze(1)
         ridge = shrinkage * _at_least(within.diagonal().mean())
         within *= 1 - shrinkage
         within.diagonal().add_(ridge)
@@ -113,7 +116,10 @@ class _Moments:
 
 def _solved(matrix, right):
     """matrix^-1 @ right, of a positive definite matrix."""
-    return torch.cholesky_solve(right, torch.linalg.cholesky(matrix))
+    root, failed = torch.linalg.cholesky_ex(matrix)
+    if failed:
+        raise ValueError("a discriminant analysis has no solution: its examples are not finite, or of sizes too far apart")
+    return torch.cholesky_solve(right, root)
 
 
 def _at_least(average):

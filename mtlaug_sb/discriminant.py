@@ -68,7 +68,7 @@ class DiscriminantAnalysis(nn.Module):
             Their classes, one-hot, [n, n_classes].
         groups : list
             What each example belongs to, such as its speaker. With fewer than two groups ``certainty`` is 1. With more it
-            takes some times as long as the solution itself, up to ten with more dimensions than examples.
+            takes some times as long as the solution itself, up to ten where there are fewer examples than dimensions.
         """
         self.certainty.fill_(1.0)
         statistics = class_statistics(examples, targets)

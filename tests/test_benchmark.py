@@ -55,7 +55,7 @@ def test_ratios_are_those_of_the_same_turn():
     assert ratio({"a": [1.0, 1.0, 10.0, 10.0], "b": [2.0, 2.0, 20.0, 20.0]}, "b", "a") == 2.0
 
 
-def test_in_turns_nobody_is_always_first():
+def test_a_turn_is_there_and_back():
     from benchmarks.setting import in_turns
 
     order = []

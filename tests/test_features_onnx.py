@@ -10,6 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from hyperpyyaml import load_hyperpyyaml
 from onnx import TensorProto, helper
 
 from mtlaug_sb import describe, make
@@ -227,6 +228,14 @@ def test_wrong_inputs_and_outputs(tmp_path):
     outputs = {"mean": (TensorProto.FLOAT, ["batch", 1])}
     with pytest.raises(ValueError, match=r"layers must be \[1, frames, dim\] .* 'out' \[1, 160, 1\], 'mean' \[1, 1\]"):
         features(path=samples_as_frames(tmp_path / "mean.onnx", outputs=outputs, **more))
+
+
+def test_the_shipped_layers_are_among_those_of_the_model_that_is_fetched():
+    import fetch_moonshine
+
+    yaml = pathlib.Path(__file__).parents[1] / "hparams" / "mtl_aug_pretrained.yaml"
+    shipped = load_hyperpyyaml(yaml.read_text().partition("n_features:")[0])
+    assert max(shipped["front_end_layers"]) < len(fetch_moonshine.LAYERS)
 
 
 # ---------------------------------------------------------------------- learned weights over layers

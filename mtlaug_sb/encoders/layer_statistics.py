@@ -24,8 +24,9 @@ class LayerStatistics(nn.Module):
         Layers side by side.
     deviations : bool
         The second half of each layer are deviations of shorter frames from their mean, the first half: the deviation over
-        time is then that of the shorter frames, as if they had not been pooled. They are taken as they are; let the front
-        end normalise them (features/onnx: ``normalize_layers``).
+        time is then that of the shorter frames, as if they had not been pooled, but that the last frame counts as much as
+        the others, of however few it was made. They are taken as they are; let the front end normalise them
+        (features/onnx: ``normalize_layers``).
 
     Raises
     ------

@@ -93,8 +93,8 @@ def endless(loader, sampler):
 def in_turns(candidates, rounds, device="cpu", warm_up=3):
     """{name: seconds of each turn}: all candidates in every turn, so that what slows the machine down slows all.
 
-    A turn is there and back, and its time the mean of both: whoever first meets tensors of some size waits for what the
-    libraries prepare for them.
+    A turn is there and back, and its time the mean of both: of two that see the same tensors, the one that first meets their
+    size waits for what the libraries prepare for it.
 
     Arguments
     ---------
