@@ -69,6 +69,11 @@ class DiscriminantAnalysis(nn.Module):
         groups : list
             What each example belongs to, such as its speaker. With fewer than two groups ``certainty`` is 1. With more it
             takes some times as long as the solution itself, up to ten where there are fewer examples than dimensions.
+
+        Raises
+        ------
+        ValueError
+            If the examples are not finite, or of sizes so far apart that there is no solution.
         """
         self.certainty.fill_(1.0)
         statistics = class_statistics(examples, targets)
