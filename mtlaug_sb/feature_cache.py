@@ -49,11 +49,11 @@ class FeatureCache:
         keys : list
             One per row; None is never kept.
         compute : callable
-            Rows (a list of indices, or the slice of all) -> their features [rows, frames, dim], relative lengths [rows], and
-            a tensor [rows] that is kept with them: it must depend on the row's key alone, as the features do.
+            Rows (a list of indices) -> their features [rows, frames, dim], relative lengths [rows], and a tensor [rows]
+            that is kept with them: it must depend on the row's key alone, as the features do.
         """
         if self.room <= 0 and not self._kept:
-            features, lengths, notes = compute(slice(None))
+            features, lengths, notes = compute(list(range(len(keys))))
             features, lengths = trim(features, lengths)
             return zero_padding(features, lengths), lengths, notes
         found = {i: self._kept[key] for i, key in enumerate(keys) if key in self._kept}
