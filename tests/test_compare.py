@@ -35,7 +35,7 @@ def of_speaker(rows, speaker):
 
 @pytest.fixture(scope="module")
 def emodb():
-    return compare.main([str(EMODB / "stl"), str(EMODB / "mtl_aug"), "--resamples=2000"])
+    return compare.main([str(EMODB / "stl"), str(EMODB / "stl_aug"), "--resamples=2000"])
 
 
 def test_table_is_what_scikit_learn_says_of_the_files(emodb):
@@ -59,7 +59,7 @@ def test_table_is_what_scikit_learn_says_of_the_files(emodb):
 
 def test_tests_are_what_scipy_says_of_the_files(emodb):
     (test,) = emodb["tests"]
-    a, b = rows_of(EMODB / "stl"), rows_of(EMODB / "mtl_aug")
+    a, b = rows_of(EMODB / "stl"), rows_of(EMODB / "stl_aug")
     speakers = sorted({r["speaker"] for r in a["0"]})
     differences = [uar(of_speaker(a[k], s)) - uar(of_speaker(b[k], s)) for k in a for s in speakers]
     expected = scipy.stats.wilcoxon(np.round(differences, 9), zero_method="pratt", method="asymptotic").pvalue
