@@ -57,10 +57,7 @@ class _Rows:
         centred *= (shares[example, class_] / len(means)).sqrt().unsqueeze(1)
         ridge = shrinkage * _at_least(centred.square().sum() / centred.shape[1])
         centred *= (1 - shrinkage) ** 0.5
-        # (rows.T @ rows + ridge * identity)^-1, of more dimensions than examples (Woodbury)
-        left = centred @ centred.T
-        left.diagonal().add_(ridge)
-        return seen, means, (means - _solved(left, centred @ means.T).T @ centred) / ridge
+        return seen, means, _ridge_solution(centred, ridge, means.T).T
 
 
 class _Moments:
@@ -108,14 +105,20 @@ class _Moments:
             within.add_(self.products[class_] / self.counts[class_])
         within /= len(means) * deviation * deviation.unsqueeze(1)
         ridge = shrinkage * _at_least(within.diagonal().mean())
-        within *= 1 - shrinkage
-        within.diagonal().add_(ridge)
         means = (means + self.offset - mean) / deviation
-        return seen, means, _solved(within, means.T).T
+        return seen, means, _solved(within.mul_(1 - shrinkage), ridge, means.T).T
 
 
-def _solved(matrix, right):
-    """matrix^-1 @ right, of a positive definite matrix."""
+def _ridge_solution(rows, ridge, right):
+    """``(rows.T @ rows + ridge * identity)^-1 @ right``, by whichever of the two sizes is the smaller (Woodbury)."""
+    if rows.shape[1] <= rows.shape[0]:
+        return _solved(rows.T @ rows, ridge, right)
+    return (right - rows.T @ _solved(rows @ rows.T, ridge, rows @ right)) / ridge
+
+
+def _solved(matrix, ridge, right):
+    """``(matrix + ridge * identity)^-1 @ right``, of a matrix without negative eigenvalues, in place."""
+    matrix.diagonal().add_(ridge)
     root, failed = torch.linalg.cholesky_ex(matrix)
     if failed:
         raise ValueError("a discriminant analysis has no solution: its examples are not finite, or of sizes too far apart")

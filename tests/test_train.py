@@ -50,7 +50,7 @@ def test_every_yaml_trains_and_leaves_its_results(train, yaml, tmp_path):
     records = json.loads((folder / "save" / "test.json").read_text())
     model = EmotionRecognizer.from_hparams(folder)
     normalization, pretrained = model.network.normalization, yaml.stem.startswith("mtl_aug_pretrained")
-    assert ((normalization.groups is not None), normalization.center) == (pretrained, not pretrained)
+    assert (normalization.groups is not None, normalization.center) == (pretrained, not pretrained)
     answers = model.classify_files([r["path"] for r in records.values()])
     said = {utterance: answer.label for utterance, answer in zip(records, answers, strict=True)}
     assert said == {r["id"]: r["prediction"] for r in rows}
