@@ -8,6 +8,12 @@ PERCENTILES = (5, 25, 50, 75, 95)
 N_FUNCTIONALS = 4 + len(PERCENTILES)
 
 
+def pool_mean(frames, lengths):
+    """Mean [batch, size] of each dimension of frames [batch, frames, size] with relative lengths [batch]."""
+    valid = valid_mask(lengths, frames.shape[1]).unsqueeze(2)
+    return torch.where(valid, frames, 0.0).sum(1) / valid.sum(1)
+
+
 def pool_statistics(frames, lengths):
     """Mean and standard deviation of each dimension (Snyder et al. 2018, x-vectors).
 
@@ -28,10 +34,8 @@ def pool_statistics(frames, lengths):
     >>> pool_statistics(torch.tensor([[[1.0], [3.0], [9.0]]]), torch.tensor([2 / 3]))
     tensor([[2., 1.]])
     """
-    valid = valid_mask(lengths, frames.shape[1]).unsqueeze(2)
-    count = valid.sum(1)
-    mean = torch.where(valid, frames, 0.0).sum(1) / count
-    variance = torch.where(valid, (frames - mean.unsqueeze(1)).square(), 0.0).sum(1) / count
+    mean = pool_mean(frames, lengths)
+    variance = pool_mean((frames - mean.unsqueeze(1)).square(), lengths)
     # the gradient of the bare root is infinite where a dimension is constant, as in silence
     return torch.cat([mean, variance.clamp(min=1e-6).sqrt()], dim=1)
 

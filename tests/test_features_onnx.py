@@ -63,7 +63,7 @@ def test_frames_are_pooled_with_their_deviation_layer_by_layer():
     plain, _ = features()(WAVS[:1], torch.ones(1))
     pooled, _ = features(pool=4, deviation=True)(WAVS[:1], torch.ones(1))
     assert pooled.shape == (1, 7, 16)
-    for i, part in enumerate(plain[0].split(4)):  # the last has a single frame
+    for i, part in enumerate(plain[0].split([3, 4, 3, 4, 3, 4, 4])):  # 25 frames, none of these much shorter
         for layer in range(2):
             block, given = pooled[0, i, 8 * layer : 8 * layer + 8], part[:, 4 * layer : 4 * layer + 4]
             assert torch.allclose(block[:4], given.mean(0), atol=2e-3)

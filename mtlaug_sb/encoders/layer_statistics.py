@@ -6,7 +6,7 @@ from torch import nn
 from mtlaug_sb.front_end_layers import check_layers, layer_deviations, normalized_layers
 from mtlaug_sb.masking import zero_padding
 from mtlaug_sb.registry import register
-from mtlaug_sb.statistics_pooling import pool_statistics
+from mtlaug_sb.statistics_pooling import pool_mean, pool_statistics
 
 
 @register("encoder", "layer_statistics")
@@ -24,9 +24,8 @@ class LayerStatistics(nn.Module):
         Layers side by side.
     deviations : bool
         The second half of each layer are deviations of shorter frames from their mean, the first half: the deviation over
-        time is then that of the shorter frames, as if they had not been pooled, but that the last frame counts as much as
-        the others, of however few it was made. They are taken as they are; let the front end normalise them
-        (features/onnx: ``normalize_layers``).
+        time is then that of the shorter frames, as if they had not been pooled. They are taken as they are; let the front
+        end normalise them (features/onnx: ``normalize_layers``).
 
     Raises
     ------
@@ -54,7 +53,7 @@ class LayerStatistics(nn.Module):
         if self.deviations:
             means, deviations = (part.flatten(2) for part in layer_deviations(features, self.n_layers))
             mean, between = pool_statistics(means, lengths).chunk(2, dim=1)
-            within = pool_statistics(deviations.square(), lengths).chunk(2, dim=1)[0]
+            within = pool_mean(deviations.square(), lengths)
             vectors = torch.cat([mean, (between.square() + within).sqrt()], dim=1)  # the law of total variance
         else:
             vectors = pool_statistics(normalized_layers(features, self.n_layers).flatten(2), lengths)

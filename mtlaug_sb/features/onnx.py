@@ -15,6 +15,7 @@ from mtlaug_sb.masking import absolute_lengths
 from mtlaug_sb.registry import register
 
 NUMBERS = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(bool)": np.bool_}
+KEPT = 2  # of what is kept in a folder, to be raised when other features are made with the same arguments
 
 
 @register("features", "onnx")
@@ -34,7 +35,8 @@ class Onnx(nn.Module):
     layers : list of str or int, or None
         Outputs of the model, each [batch, frames, dim] and all with as many frames, by name or number. None: all of them.
     pool : int
-        The mean of so many neighbouring frames is one frame; the last one's may be fewer.
+        The mean of so many neighbouring frames is one frame. Where they do not divide an utterance, they are some fewer in
+        each, so that all frames count for as much speech.
     deviation : bool
         Beside each mean, the standard deviation of the same frames.
     normalize_layers : bool
@@ -106,7 +108,7 @@ class Onnx(nn.Module):
         self.input, self.masks = _inputs(self.session, path)
         self.layers = _layers(self.session, self.wanted, path)
         self.n_layers = len(self.layers)
-        made_by = repr([self.layers, self.pool, self.deviation, self.normalize, self.normalize_layers])
+        made_by = repr([KEPT, self.layers, self.pool, self.deviation, self.normalize, self.normalize_layers])
         self.digest = hashlib.sha256(hashlib.sha256(content).digest() + made_by.encode()).digest()
         self.least = 1
         self.least = self._least(self.sample_rate)
@@ -295,9 +297,10 @@ def _normalized(layer):
 
 
 def _pooled(layers, pool, deviation):
-    """Means over ``pool`` neighbouring frames of each layer [frames, dim], and perhaps the deviations beside them."""
-    starts = np.arange(0, len(layers[0]), pool)
-    counts = np.diff(np.append(starts, len(layers[0])))[:, None]
+    """Means over up to ``pool`` neighbouring frames of each layer [frames, dim], and perhaps the deviations beside them."""
+    n, groups = len(layers[0]), -(-len(layers[0]) // pool)
+    starts = np.arange(groups) * n // groups
+    counts = np.diff(starts, append=n)[:, None]
     pooled = []
     for layer in layers:
         mean = np.add.reduceat(layer, starts) / counts
