@@ -96,24 +96,26 @@ class DiscriminantAnalysis(nn.Module):
     def adapt(self, examples):
         """Solve for examples [n, size] of elsewhere without classes, by what the analysis takes them to be.
 
-        They are standardised by themselves first. Each then counts for its classes by their probabilities, as sure as
-        ``certainty`` says: one round of expectation and maximisation (Dempster, Laird, Rubin, J. Royal Statistical Soc. B
-        39(1), 1977). With many rounds the classes move to whatever else the examples differ in. There must be some of every
-        class, about equally many: where one is missing, its place is taken by others.
+        They are standardised already: by ``norm``, which knows where they are from, perhaps each by one of its own. It
+        stays as it is. Each example counts for its classes by their probabilities, as sure as ``certainty`` says: one round
+        of expectation and maximisation (Dempster, Laird, Rubin, J. Royal Statistical Soc. B 39(1), 1977). With many rounds
+        the classes move to whatever else the examples differ in. There must be some of every class, about equally many:
+        where one is missing, its place is taken by others.
         """
-        self._standardise(examples.mean(0), examples.var(0, unbiased=False))
-        shares = (self.certainty * self(examples)).softmax(1)
-        self._solve(class_statistics(examples, torch.where(shares > NEGLIGIBLE, shares, 0.0)))
-
-    def _standardise(self, mean, variance):
-        self.norm.running_mean.copy_(mean)
-        self.norm.running_var.copy_(variance)
+        shares = (self.certainty * self._log_probabilities(examples)).softmax(1)
+        statistics = class_statistics(examples, torch.where(shares > NEGLIGIBLE, shares, 0.0))
+        center = torch.zeros_like(self.norm.running_mean, dtype=torch.float64)
+        self._weigh(statistics, center, torch.ones_like(center))
 
     @torch.no_grad()
     def _solve(self, statistics):
-        self._standardise(*statistics.spread())
-        deviation = (self.norm.running_var.double() + self.norm.eps).sqrt()
-        seen, means, weight = statistics.solution(self.norm.running_mean.double(), deviation, self.shrinkage)
+        mean, variance = statistics.spread()
+        self.norm.running_mean.copy_(mean)
+        self.norm.running_var.copy_(variance)
+        self._weigh(statistics, self.norm.running_mean.double(), (self.norm.running_var.double() + self.norm.eps).sqrt())
+
+    def _weigh(self, statistics, mean, deviation):
+        seen, means, weight = statistics.solution(mean, deviation, self.shrinkage)
         bias = -0.5 * (weight * means).sum(1)
         # the mean of the others is never above all of them
         self.weight.copy_(weight.mean(0).expand_as(self.weight))
@@ -123,4 +125,7 @@ class DiscriminantAnalysis(nn.Module):
 
     def forward(self, examples):
         """Log probabilities [n, n_classes] of examples [n, size], all classes alike beforehand, and too sure."""
-        return nn.functional.linear(self.norm(examples), self.weight, self.bias).log_softmax(1)
+        return self._log_probabilities(self.norm(examples))
+
+    def _log_probabilities(self, standardised):
+        return nn.functional.linear(standardised, self.weight, self.bias).log_softmax(1)

@@ -48,12 +48,12 @@ from mtlaug_sb.registry import make
 from mtlaug_sb.robustness.attacks import Attack
 from mtlaug_sb.robustness.cells import find_cells, read_utterances
 from mtlaug_sb.robustness.runner import run_conditions, to_markdown
+from mtlaug_sb.robustness.speaker_by_speaker import SpeakerBySpeaker, by_speaker
 from mtlaug_sb.robustness.surroundings import Babble, Clean, Noise, Room, read_environments
 from mtlaug_sb.robustness.systems import FunctionalsSVM, TrainedNetwork
 
 CACHE_MB = 1000
-OF_TARGET = {"normalization": "statistics of the unlabelled clean test utterances"}
-ADAPTATIONS = {"self_training": {**OF_TARGET, "self_training": True}, "target_statistics": OF_TARGET}  # the most first
+ADAPTATIONS = {"self_training": {"self_training": True}, "target_statistics": {}}  # the most first
 TOLERANCE = 2e-3  # of a probability: other batches, and six decimals
 
 
@@ -80,8 +80,11 @@ def main(arguments):
         for condition in conditions:
             condition.settings = {**condition.settings, "test_set": test_set(target, cells[0].class_label)}
     if own.adaptation:
+        normalization = "statistics of the unlabelled clean test utterances" + (", by speaker" if own.by_speaker else "")
         for condition in conditions:
-            condition.settings = {**condition.settings, **ADAPTATIONS[own.adaptation]}
+            condition.settings = {**condition.settings, "normalization": normalization, **ADAPTATIONS[own.adaptation]}
+    if own.by_speaker:
+        conditions = [SpeakerBySpeaker(condition) for condition in conditions]
 
     def utterances_of(cell):
         records = cell.records() if target is None else target
@@ -90,13 +93,14 @@ def main(arguments):
     def system_of(cell):
         system = load_system(cell, own, read_audio)
         if own.adaptation:
-            system.adapt_to([u.wav for u in utterances_of(cell)], own.self_training)
+            groups = by_speaker(utterances_of(cell)) if own.by_speaker else {"all": utterances_of(cell)}
+            system.adapt_to({whose: [u.wav for u in group] for whose, group in groups.items()}, own.self_training)
         return system
 
     # on a whole corpus each cell gives a repeat of its own
     repeat_of = None if target is None else lambda cell: f"{cell.seed}_{cell.fold}"
     folder = own.output_folder or own.result / "_".join(
-        ["robustness", *(own.corpus or []), *([own.adaptation] if own.adaptation else [])]
+        ["robustness", *(own.corpus or []), *([own.adaptation] if own.adaptation else []), *own.by_speaker * ["by_speaker"]]
     )
     rows = run_conditions(conditions, cells, system_of, utterances_of, folder, repeat_of)
     if target is None and not own.adaptation:
@@ -124,7 +128,7 @@ def read_options(arguments):
     for name, default in (("talkers", 6), ("steps", 10), ("seed", 0), ("batch_size", 16)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--seeds", type=names)
-    for name in ("target_statistics", "self_training", "skip_bad_audio"):
+    for name in ("target_statistics", "self_training", "by_speaker", "skip_bad_audio"):
         parser.add_argument(f"--{name}", action="store_true")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--feature_folder", default="data/functionals")
@@ -137,6 +141,8 @@ def read_options(arguments):
     if own.transfer_from and not own.attack:
         raise ValueError("--transfer_from says what --attack is made on: give --attack")
     own.adaptation = next((name for name in ADAPTATIONS if getattr(own, name)), None)
+    if own.by_speaker and not own.adaptation:
+        raise ValueError("--by_speaker says whose statistics: give --target_statistics or --self_training")
     return own
 
 

@@ -5,12 +5,14 @@ import torch
 from small_model import write_small_model
 
 from mtlaug_sb.frame_batch_norm import FrameBatchNorm
+from mtlaug_sb.robustness.cells import Utterance
+from mtlaug_sb.robustness.speaker_by_speaker import SpeakerBySpeaker, by_speaker
 from mtlaug_sb.robustness.systems import TrainedNetwork
 
 
 def adapted(folder, batch_size, **options):
     system = TrainedNetwork(folder, batch_size=batch_size)
-    system.adapt_to(utterances(), **options)
+    system.adapt_to({"all": utterances()}, **options)
     return system
 
 
@@ -53,10 +55,68 @@ def test_self_training_solves_for_what_the_analysis_sees(tmp_path):
     head = plain.network.heads["emotion"]
     head.analysis.register_forward_hook(lambda m, inputs, out: seen.append(inputs[0].clone()))
     plain.probabilities(utterances())
-    head.analysis.adapt(torch.cat(seen))
+    head.analysis.adapt(head.analysis.norm(torch.cat(seen)))
     mine, its = head.analysis.state_dict(), system.network.heads["emotion"].analysis.state_dict()
     for name, value in mine.items():
         torch.testing.assert_close(its[name], value, rtol=1e-2, atol=1e-3)
+
+
+def of_two_speakers(folder, **options):
+    """A system that has adapted to two, and what they said."""
+    first, second = utterances()[:3], [wav * 20 for wav in utterances()[2:]]
+    system = TrainedNetwork(folder, batch_size=2)
+    system.adapt_to({"first": first, "second": second}, **options)
+    return system, {"first": first, "second": second}
+
+
+def test_each_speaker_has_statistics_of_their_own(tmp_path):
+    folder = write_small_model(tmp_path / "model", functionals=True)
+    system, said = of_two_speakers(folder)
+    for speaker in ("first", "second", "first"):
+        alone = TrainedNetwork(folder, batch_size=2)
+        alone.adapt_to({speaker: said[speaker]})
+        system.turn_to(speaker)
+        assert torch.equal(system.probabilities(said[speaker]), alone.probabilities(said[speaker]))
+
+
+def test_self_training_of_speakers_with_statistics_of_their_own(tmp_path):
+    folder = write_small_model(tmp_path / "model", functionals=True)
+    (system, said), (plain, _) = of_two_speakers(folder, self_training=True), of_two_speakers(folder)
+    analysis, standardised = plain.network.heads["emotion"].analysis, []
+    for speaker, wavs in said.items():
+        plain.turn_to(speaker)
+        hook = analysis.norm.register_forward_hook(lambda m, _, out: standardised.append(out.clone()))
+        plain.probabilities(wavs)
+        hook.remove()
+    assert len(torch.cat(standardised)) == 6
+    analysis.adapt(torch.cat(standardised))
+    its = system.network.heads["emotion"].analysis
+    torch.testing.assert_close(its.weight, analysis.weight, rtol=1e-2, atol=1e-3)
+    for speaker, wavs in said.items():
+        plain.turn_to(speaker)
+        system.turn_to(speaker)
+        assert torch.allclose(system.probabilities(wavs), plain.probabilities(wavs), atol=1e-3)
+
+
+def test_a_condition_speaker_by_speaker_keeps_the_order():
+    class Turned:
+        def turn_to(self, speaker):
+            self.speaker = speaker
+
+    class Levels:
+        name, levels, unit, axis, settings = "levels", [1.0, 2.0], "dB", "", {"kind": "noise"}
+
+        def answers(self, system, utterances, cell):
+            for level in self.levels:
+                rows = torch.tensor([[float(u.id), level, float(system.speaker)] for u in utterances])
+                yield rows, {"heard": {u.id: f"{u.id} {level:g}" for u in utterances}}
+
+    some = [Utterance(str(i), {"speaker": str(i % 2)}, None, "anger") for i in range(5)]
+    for level, (rows, columns) in enumerate(SpeakerBySpeaker(Levels()).answers(Turned(), some, None), start=1):
+        assert rows.tolist() == [[i, level, i % 2] for i in range(5)]
+        assert columns == {"heard": {str(i): f"{i} {level}" for i in range(5)}}
+    with pytest.raises(ValueError, match="speaker 1 has 1 utterance to test, and statistics need at least 2"):
+        by_speaker(some[:3])
 
 
 def test_self_training_needs_a_head_that_is_solved_for(tmp_path):

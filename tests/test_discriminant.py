@@ -154,8 +154,10 @@ def test_adapting_by_its_formula():
     means = shares.T @ z
     within = sum((z - m).T @ ((z - m) * share[:, None]) / 3 for m, share in zip(means, shares.T, strict=True))
     weight = np.linalg.solve(0.5 * within + 0.5 * np.trace(within) / 8 * np.eye(8), means.T).T
-    analysis.adapt(elsewhere)
+    norm = {name: buffer.clone() for name, buffer in analysis.norm.named_buffers()}
+    analysis.adapt(torch.from_numpy(z).float())
     np.testing.assert_allclose(analysis.weight.numpy(), weight, rtol=2e-2, atol=5e-3)
+    assert all(torch.equal(buffer, norm[name]) for name, buffer in analysis.norm.named_buffers())
 
 
 def test_adapting_finds_classes_that_have_moved():
@@ -164,9 +166,10 @@ def test_adapting_finds_classes_that_have_moved():
     turn = torch.matrix_exp(0.5 * (lambda a: a - a.T)(torch.randn(8, 8, generator=torch.Generator().manual_seed(3)) / 3))
     elsewhere, truth, _ = people(30, 0.3, seed=2)
     elsewhere = elsewhere @ turn * 2 - 5
-    analysis._standardise(elsewhere.mean(0), elsewhere.var(0, unbiased=False))
+    analysis.norm.running_mean.copy_(elsewhere.mean(0))
+    analysis.norm.running_var.copy_(elsewhere.var(0, unbiased=False))
     before = (analysis(elsewhere).argmax(1) == truth).float().mean()
-    analysis.adapt(elsewhere)
+    analysis.adapt(analysis.norm(elsewhere))
     after = (analysis(elsewhere).argmax(1) == truth).float().mean()
     assert after > before + 0.02
 

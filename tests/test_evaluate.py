@@ -143,6 +143,16 @@ def test_another_corpus_as_a_whole_by_every_cell(grid, tmp_path, tiny_corpus):
     assert adapted[0]["condition"] == "clean"
     with pytest.raises(ValueError, match="self-training is for heads that can adapt"):
         evaluate(grid / "seed_0" / "fold_s01+s02", f"--corpus={other}", f"--output_folder={tmp_path}/d", "--self_training")
+    by_speaker = ("--target_statistics", "--by_speaker", f"--output_folder={tmp_path}/e")
+    evaluate(grid / "seed_0" / "fold_s01+s02", f"--corpus={other}", *by_speaker)
+    path = tmp_path / "e" / "clean"
+    assert json.loads((path / "summary.json").read_text())["settings"]["normalization"].endswith(
+        "test utterances, by speaker"
+    )
+    table = rows_of(next(path.glob("predictions_seed_0*.csv")))
+    assert [r["id"] for r in table] == [r["id"] for r in tables[0]]
+    with pytest.raises(ValueError, match="--by_speaker says whose statistics: give --target_statistics"):
+        evaluate(grid, "--by_speaker")
     own = f"{{synthetic: {{folder: {tiny_corpus}, options: {{n_speakers: 4, n_utterances: 2}}}}}}"
     with pytest.raises(ValueError, match=r"speaker synthetic/s0[13] is in the train split"):
         evaluate(grid, f"--corpus={own}", f"--output_folder={tmp_path}/c")

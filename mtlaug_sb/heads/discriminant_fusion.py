@@ -77,6 +77,8 @@ class DiscriminantFusion(nn.Module):
     def adapt(self, examples):
         """Solve for (features [batch, frames, dim], relative lengths) of unlabelled utterances of elsewhere.
 
+        Each is standardised by the statistics that the analysis' ``norm`` has when it is its turn.
+
         Raises
         ------
         ValueError
@@ -84,7 +86,7 @@ class DiscriminantFusion(nn.Module):
         """
         if not self.gain:
             raise ValueError("there is nothing to adapt: the discriminant analysis has no say (gain 0)")
-        self.analysis.adapt(torch.cat([self._vectors(*example) for example in examples]))
+        self.analysis.adapt(torch.cat([self.analysis.norm(self._vectors(*example)) for example in examples]))
 
     def forward(self, frames, lengths, features=None, feature_lengths=None):
         """The head's predictions; in evaluation, with features [batch, frames, dim], both's ``logits``, and ``scores``."""

@@ -11,7 +11,7 @@ from mtlaug_sb.baselines.linear_svm import LinearSVM, standardiser
 from mtlaug_sb.dataio.manifest import read_manifest
 from mtlaug_sb.inference import EmotionRecognizer
 from mtlaug_sb.inference.network import embedding_of
-from mtlaug_sb.robustness.adaptation import adapt
+from mtlaug_sb.robustness.adaptation import adapt, use_statistics
 from mtlaug_sb.robustness.batches import padded_batches
 
 
@@ -51,12 +51,19 @@ class TrainedNetwork:
         head = self.network.heads[self.model.main_task]
         return self._answers(wavs, lambda predictions: embedding_of(predictions, head))
 
-    def adapt_to(self, wavs, self_training=False):
-        """Normalise, also in the batch normalisations, by the statistics of these utterances; see ``adapt``."""
-        batches = [
-            (padded.to(self.device), lengths.to(self.device)) for _, padded, lengths in padded_batches(wavs, self.batch_size)
-        ]
-        adapt(self.network, batches, self.model.main_task, self_training)
+    def adapt_to(self, wavs_of, self_training=False):
+        """Normalise, also in the batch normalisations, by the statistics of {whose: samples [time] each}; see ``adapt``."""
+        batches_of = {
+            whose: [
+                (wavs.to(self.device), lengths.to(self.device)) for _, wavs, lengths in padded_batches(wavs, self.batch_size)
+            ]
+            for whose, wavs in wavs_of.items()
+        }
+        self.statistics = adapt(self.network, batches_of, self.model.main_task, self_training)
+
+    def turn_to(self, whose):
+        """Take the statistics of one of those that ``adapt_to`` was given."""
+        use_statistics(self.network, self.statistics[whose])
 
     @torch.inference_mode()
     def _answers(self, wavs, read):
@@ -94,11 +101,16 @@ class FunctionalsSVM:
         """[utterances, classes], float64, of samples [time] each."""
         return torch.from_numpy(self.svm.probabilities(self._features(wavs)))
 
-    def adapt_to(self, wavs, self_training=False):
-        """Standardise functionals by the mean and deviation of these utterances in place of the training data's."""
+    def adapt_to(self, wavs_of, self_training=False):
+        """Standardise functionals by mean and deviation of {whose: samples [time] each}, not of the training data."""
         if self_training:
             raise ValueError("self-training is for heads that can adapt, and an SVM is none")
-        self.svm.scale = standardiser(self._features(wavs))
+        self.scales = {whose: standardiser(self._features(wavs)) for whose, wavs in wavs_of.items()}
+        self.turn_to(next(iter(self.scales)))
+
+    def turn_to(self, whose):
+        """Take the statistics of one of those that ``adapt_to`` was given."""
+        self.svm.scale = self.scales[whose]
 
     def _features(self, wavs):
         return np.stack([self.functionals.compute(wav.numpy(), self.sample_rate) for wav in wavs])
