@@ -43,6 +43,7 @@ from mtlaug_sb.dataio.audio import AudioReader
 from mtlaug_sb.dataio.preparation import read_corpus
 from mtlaug_sb.dataio.splits import SpeakerLeak, keep_classes, person
 from mtlaug_sb.evaluation.results import read_predictions
+from mtlaug_sb.inference.adaptation import RELEVANCE
 from mtlaug_sb.options import parse_own
 from mtlaug_sb.registry import make
 from mtlaug_sb.robustness.attacks import Attack
@@ -80,7 +81,8 @@ def main(arguments):
         for condition in conditions:
             condition.settings = {**condition.settings, "test_set": test_set(target, cells[0].class_label)}
     if own.adaptation:
-        normalization = "statistics of the unlabelled clean test utterances" + (", by speaker" if own.by_speaker else "")
+        apart = f" of each speaker, relevance {RELEVANCE:g}" if own.by_speaker else ""
+        normalization = "statistics of the unlabelled clean test utterances" + apart
         for condition in conditions:
             condition.settings = {**condition.settings, "normalization": normalization, **ADAPTATIONS[own.adaptation]}
     if own.by_speaker:
@@ -94,7 +96,8 @@ def main(arguments):
         system = load_system(cell, own, read_audio)
         if own.adaptation:
             groups = by_speaker(utterances_of(cell)) if own.by_speaker else {"all": utterances_of(cell)}
-            system.adapt_to({whose: [u.wav for u in group] for whose, group in groups.items()}, own.self_training)
+            wavs_of = {whose: [u.wav for u in group] for whose, group in groups.items()}
+            system.adapt_to(wavs_of, own.self_training, RELEVANCE if own.by_speaker else 0)
         return system
 
     # on a whole corpus each cell gives a repeat of its own

@@ -35,6 +35,8 @@ def main(arguments):
     model = EmotionRecognizer.from_hparams(options.model, overrides=settings, run_opts=run_opts, plugins=options.plugins)
     tasks = [t for t in options.tasks if t != model.main_task]
     model.check_tasks(tasks)
+    if options.speaker:
+        model.adapt_to_speaker(speaker_files(options.speaker), options.batch_size)
     failed = {*missing}
     quiet = options.quiet or not sys.stderr.isatty()
 
@@ -73,6 +75,14 @@ def parse(arguments):
     parser.add_argument("--hop_s", type=float, help="with --timeline: from one answer to the next (default 1)")
     parser.add_argument("--unsure_below", type=float, metavar="P", help="label 'unsure' where no class has P")
     parser.add_argument("--tasks", nargs="+", default=[], metavar="TASK", help="other tasks to be answered, too")
+    parser.add_argument(
+        "--speaker",
+        nargs="+",
+        metavar="PATH",
+        type=pathlib.Path,
+        help="recordings of the one speaker of all PATH, some eight or more and of all moods, perhaps PATH themselves: "
+        "answers go by what is usual for them",
+    )
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--device", help="cpu, cuda, cuda:1 (default: SpeechBrain's choice)")
     parser.add_argument(
@@ -87,6 +97,21 @@ def parse(arguments):
     if options.timeline and options.tasks:
         parser.error("--tasks does not go with --timeline, which answers the main task")
     return options
+
+
+def speaker_files(paths):
+    """The files of ``--speaker``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none, or one of the paths is missing.
+    """
+    missing = []
+    files = list(find_files(paths, missing))
+    if missing or not files:
+        raise FileNotFoundError(f"--speaker: no audio file {', '.join(map(str, missing or paths))}")
+    return files
 
 
 def find_files(paths, missing):

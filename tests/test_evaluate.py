@@ -147,7 +147,7 @@ def test_another_corpus_as_a_whole_by_every_cell(grid, tmp_path, tiny_corpus):
     evaluate(grid / "seed_0" / "fold_s01+s02", f"--corpus={other}", *by_speaker)
     path = tmp_path / "e" / "clean"
     assert json.loads((path / "summary.json").read_text())["settings"]["normalization"].endswith(
-        "test utterances, by speaker"
+        "test utterances of each speaker, relevance 8"
     )
     table = rows_of(next(path.glob("predictions_seed_0*.csv")))
     assert [r["id"] for r in table] == [r["id"] for r in tables[0]]

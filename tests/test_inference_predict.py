@@ -53,6 +53,20 @@ def test_files_in_the_order_given(run, voices, folder):
         assert row["label"] == model.labels[scores.index(max(scores))]
 
 
+def test_what_is_usual_for_a_speaker(run, voices, folder):
+    status, text = run(voices[0], "--speaker", *voices)
+    assert status == 0
+    model = EmotionRecognizer.from_hparams(folder, run_opts={"device": "cpu"})
+    before = model.classify_file(voices[0]).scores[0].tolist()
+    model.adapt_to_speaker(voices)
+    after = model.classify_file(voices[0]).scores[0].tolist()
+    given = [float(rows(text)[0][f"p_{name}"]) for name in model.labels]
+    assert given == pytest.approx(after, abs=2e-6)
+    assert given != pytest.approx(before, abs=1e-3)
+    with pytest.raises(FileNotFoundError, match=r"--speaker: no audio file none\.wav"):
+        predict.main([str(folder), str(voices[0]), "--speaker", "none.wav"])
+
+
 def test_folders_recursively_with_other_tasks_as_json(run, voices):
     (voices[0].parent / "notes.txt").write_text("no audio")
     status, text = run(voices[0].parents[2], "--format", "json", "--tasks", "augmentation")

@@ -65,10 +65,17 @@ class LinearSVM:
         return softmax(self.sharpness * decisions, axis=1)
 
 
-def standardiser(features):
-    """Zero mean and unit deviation, by the statistics of these features; constant ones become zero."""
-    mean, deviation = features.mean(0), features.std(0)
-    deviation = np.where(deviation > 0, deviation, 1.0)
+def standardiser(features, prior=None, relevance=0.0):
+    """Zero mean and unit deviation, by the statistics of these features; constant ones become zero.
+
+    With a prior, other features, their statistics count as much as those of ``relevance`` utterances.
+    """
+    mean, variance = features.mean(0), features.var(0)
+    if prior is not None:
+        share = len(features) / (len(features) + relevance)
+        mean = share * mean + (1 - share) * prior.mean(0)
+        variance = share * variance + (1 - share) * prior.var(0)
+    deviation = np.sqrt(np.where(variance > 0, variance, 1.0))
     return lambda some: (some - mean) / deviation
 
 

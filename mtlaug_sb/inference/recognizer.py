@@ -8,6 +8,7 @@ from speechbrain.utils.distributed import infer_device
 from speechbrain.utils.run_opts import RunOptions
 from torch import nn
 
+from mtlaug_sb.inference.adaptation import RELEVANCE, adapt, statistics_of, use_statistics
 from mtlaug_sb.inference.answers import classify_logits
 from mtlaug_sb.inference.building import build_augmentations
 from mtlaug_sb.inference.description import ModelError
@@ -15,6 +16,7 @@ from mtlaug_sb.inference.file_batches import answer_files
 from mtlaug_sb.inference.hub import fetch_model, is_hub_id
 from mtlaug_sb.inference.model_folder import MAX_BYTES, copy_model, read_model
 from mtlaug_sb.inference.network import embedding_of
+from mtlaug_sb.inference.padded_batches import padded_batches
 from mtlaug_sb.inference.sound_file import read_sound
 from mtlaug_sb.inference.stream import Stream
 from mtlaug_sb.inference.timeline import stream_file
@@ -57,6 +59,7 @@ class EmotionRecognizer(nn.Module):
         super().__init__()
         self.description = description
         self.network = network.to(device).eval().requires_grad_(False)
+        self.of_training = statistics_of(self.network)
         self.device = device
         self.sample_rate = description["sample_rate"]
         self.main_task = description["main_task"]
@@ -219,6 +222,39 @@ class EmotionRecognizer(nn.Module):
         heard = getattr(self.network.features, "heard", None)
         start, duration = heard(wavs[0]) if heard else (0, wavs.shape[1])
         return (start + torch.arange(len(weights)) * (duration / len(weights))) / self.sample_rate, weights
+
+    def adapt_to_speaker(self, paths, batch_size=16):
+        """Answer for one speaker from now on: by statistics of theirs beside the training speakers'.
+
+        They are those of normalisation, which show what is usual for this voice and microphone; n recordings count
+        n / (n + 8), and no weight changes (see ``adaptation.adapt``). No labels are needed, but recordings of all moods: of
+        somebody who does nothing but shout, shouting is taken to be usual. Each call forgets the speaker before.
+
+        Arguments
+        ---------
+        paths : list of str
+            Files of the speaker, some eight or more; they may be those that are to be classified.
+        batch_size : int
+            Files at a time.
+
+        Raises
+        ------
+        AudioError
+            (a ValueError) If a file cannot be used; the speaker before is kept then.
+        ValueError
+            If there is no file.
+        """
+        paths = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+        if not paths:
+            raise ValueError("there is no recording of the speaker to adapt to")
+        batches = padded_batches([self.load_audio(path) for path in paths], batch_size)
+        batches = [(wavs.to(self.device), lengths.to(self.device)) for _, wavs, lengths in batches]
+        self.forget_speaker()
+        adapt(self.network, {"speaker": batches}, self.main_task, relevance=RELEVANCE)
+
+    def forget_speaker(self):
+        """Answer for anybody again."""
+        use_statistics(self.network, self.of_training)
 
     def timeline(self, path, window_s=None, hop_s=None, unsure_below=None, progress=False):
         """A generator of ``Segment``, one per hop, over a recording of any length, in constant memory.

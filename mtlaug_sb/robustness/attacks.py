@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from mtlaug_sb.acoustics import snr_db
+from mtlaug_sb.inference.padded_batches import padded_batches
 from mtlaug_sb.masking import absolute_lengths, valid_mask
-from mtlaug_sb.robustness.batches import padded_batches
 from mtlaug_sb.robustness.perturbation import METHODS, load_toolbox, worst_changes
 
 TARGETS = ("features", "waveform")

@@ -10,9 +10,9 @@ from mtlaug_sb.baselines.functionals import Functionals
 from mtlaug_sb.baselines.linear_svm import LinearSVM, standardiser
 from mtlaug_sb.dataio.manifest import read_manifest
 from mtlaug_sb.inference import EmotionRecognizer
+from mtlaug_sb.inference.adaptation import adapt, use_statistics
 from mtlaug_sb.inference.network import embedding_of
-from mtlaug_sb.robustness.adaptation import adapt, use_statistics
-from mtlaug_sb.robustness.batches import padded_batches
+from mtlaug_sb.inference.padded_batches import padded_batches
 
 
 class TrainedNetwork:
@@ -51,7 +51,7 @@ class TrainedNetwork:
         head = self.network.heads[self.model.main_task]
         return self._answers(wavs, lambda predictions: embedding_of(predictions, head))
 
-    def adapt_to(self, wavs_of, self_training=False):
+    def adapt_to(self, wavs_of, self_training=False, relevance=0.0):
         """Normalise, also in the batch normalisations, by the statistics of {whose: samples [time] each}; see ``adapt``."""
         batches_of = {
             whose: [
@@ -59,7 +59,7 @@ class TrainedNetwork:
             ]
             for whose, wavs in wavs_of.items()
         }
-        self.statistics = adapt(self.network, batches_of, self.model.main_task, self_training)
+        self.statistics = adapt(self.network, batches_of, self.model.main_task, self_training, relevance)
 
     def turn_to(self, whose):
         """Take the statistics of one of those that ``adapt_to`` was given."""
@@ -95,17 +95,20 @@ class FunctionalsSVM:
         records = read_manifest(pathlib.Path(folder) / "save" / "train.json").values()
         truths = [self.classes.index(str(r[results["class_label"]])) for r in records]
         x = [self.functionals(r["recording"], lambda r=r: read_audio(r["path"]), self.sample_rate) for r in records]
-        self.svm = LinearSVM().refit(np.stack(x), truths, results["C"], results["sharpness"])
+        self.training = np.stack(x)
+        self.svm = LinearSVM().refit(self.training, truths, results["C"], results["sharpness"])
 
     def probabilities(self, wavs):
         """[utterances, classes], float64, of samples [time] each."""
         return torch.from_numpy(self.svm.probabilities(self._features(wavs)))
 
-    def adapt_to(self, wavs_of, self_training=False):
-        """Standardise functionals by mean and deviation of {whose: samples [time] each}, not of the training data."""
+    def adapt_to(self, wavs_of, self_training=False, relevance=0.0):
+        """Standardise functionals by mean and deviation of {whose: samples [time] each}, as ``adapt`` does."""
         if self_training:
             raise ValueError("self-training is for heads that can adapt, and an SVM is none")
-        self.scales = {whose: standardiser(self._features(wavs)) for whose, wavs in wavs_of.items()}
+        self.scales = {
+            whose: standardiser(self._features(wavs), self.training, relevance) for whose, wavs in wavs_of.items()
+        }
         self.turn_to(next(iter(self.scales)))
 
     def turn_to(self, whose):

@@ -1,13 +1,15 @@
-"""Adaptation without labels, to what a trained network is tested with."""
+"""Adaptation of a trained network, without labels, to a speaker or to a whole corpus."""
 
 import torch
 
 from mtlaug_sb.frame_batch_norm import FrameBatchNorm
 from mtlaug_sb.normalization import GlobalNormalization
 
+RELEVANCE = 8.0  # utterances of a speaker that count for as much as all of the training
+
 
 @torch.inference_mode()
-def adapt(network, batches_of, task, self_training=False):
+def adapt(network, batches_of, task, self_training=False, relevance=0.0):
     """Put statistics of these utterances in place of the training data's, layer by layer; no weight of the network changes.
 
     First that of the features, then every batch normalisation on the way to ``task``, each over all valid frames, with those
@@ -25,6 +27,10 @@ def adapt(network, batches_of, task, self_training=False):
         The one to be asked.
     self_training : bool
         Then solve the head, too, for what it takes all these utterances to be (see ``DiscriminantAnalysis.adapt``).
+    relevance : float
+        Of n utterances the statistics count n / (n + relevance), the network's own the rest (Gauvain, Lee, "Maximum a
+        posteriori estimation for multivariate Gaussian mixture observations of Markov chains", IEEE Trans. Speech and Audio
+        Processing 2(2), 1994; the name: Reynolds, Quatieri, Dunn, Digital Signal Processing 10, 2000).
 
     Returns
     -------
@@ -40,7 +46,12 @@ def adapt(network, batches_of, task, self_training=False):
     if self_training and not hasattr(head, "adapt"):
         raise ValueError(f"self-training is for heads that can adapt, and {type(head).__name__} has no 'adapt'")
     features_of = {whose: [network.extract(*batch) for batch in batches] for whose, batches in batches_of.items()}
-    statistics = {whose: _statistics(network, features, task) for whose, features in features_of.items()}
+    own, statistics = statistics_of(network), {}
+    for whose, features in features_of.items():
+        use_statistics(network, own)
+        n = sum(len(lengths) for _, lengths in features)
+        _fit(network, features, task, n / (n + relevance))
+        statistics[whose] = statistics_of(network)
 
     def examples():
         for whose, features in features_of.items():
@@ -52,27 +63,34 @@ def adapt(network, batches_of, task, self_training=False):
     return statistics
 
 
+def statistics_of(network):
+    """What a network's normalisations hold now: a list of {name: tensor}."""
+    return [{name: buffer.clone() for name, buffer in norm.named_buffers()} for norm in _normalizations(network)]
+
+
 def use_statistics(network, statistics):
-    """Put what ``adapt`` found in the network's normalisations."""
-    for module, buffers in zip(_normalizations(network), statistics, strict=True):
-        module.load_state_dict(buffers, strict=False)
+    """Put ``statistics_of`` the same network, at another time, in its normalisations."""
+    for norm, buffers in zip(_normalizations(network), statistics, strict=True):
+        norm.load_state_dict(buffers, strict=False)
 
 
 def _normalizations(network):
     """In the order of their definition, which is that of the data's way."""
-    batch_norms = [module for module in network.modules() if isinstance(module, FrameBatchNorm)]
-    return [network.normalization, *batch_norms]
+    return [network.normalization, *(module for module in network.modules() if isinstance(module, FrameBatchNorm))]
 
 
-def _statistics(network, features, task):
-    network.normalization.fit(features)
-    normalizations = _normalizations(network)
-    for norm in normalizations[1:]:
-        _fit(norm, network, features, task)
-    return [{name: buffer.clone() for name, buffer in module.named_buffers()} for module in normalizations]
+def _fit(network, features, task, share):
+    for norm in _normalizations(network):
+        before = {name: buffer.clone() for name, buffer in norm.named_buffers() if buffer.is_floating_point()}
+        if norm is network.normalization:
+            norm.fit(features)
+        else:
+            _fit_batch_norm(norm, network, features, task)
+        for name, buffer in before.items():
+            norm.get_buffer(name).lerp_(buffer, 1 - share)
 
 
-def _fit(norm, network, features, task):
+def _fit_batch_norm(norm, network, features, task):
     seen = []
     hook = norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
 
