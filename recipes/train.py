@@ -19,7 +19,6 @@ import torch
 from hyperpyyaml import load_hyperpyyaml
 from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
 from torch.utils.data import ConcatDataset
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from mtlaug_sb.atomic import write_atomically
@@ -172,6 +171,8 @@ def with_progress(epoch_counter, brain, hparams, folder, quiet):
     visible = if_main_process() and not (brain.noprogressbar or quiet)
     writer = None
     if hparams["tensorboard"] and if_main_process():
+        from torch.utils.tensorboard import SummaryWriter  # a third of a second, which most cells of a grid need not wait
+
         writer = SummaryWriter(folder / "tensorboard", purge_step=epoch_counter.current + 1)
     bar = tqdm(total=epoch_counter.limit, initial=epoch_counter.current, unit="epoch", disable=not visible)
     for epoch in epoch_counter:
