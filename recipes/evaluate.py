@@ -24,7 +24,7 @@ on the recording alone. What is on disk is not computed again, so a killed call 
                         utterances and what it takes them to be
   --skip_bad_audio      leave out what cannot be read of it, and say so; otherwise the first bad file ends the call
   --seeds=LIST          these repeats only
-  --seed=N              of noise, babble and rooms (default 0)
+  --seed=N              of noise, babble, rooms and enrolment (default 0)
   --output_folder=DIR   default: RESULT/robustness, with the corpus' name and the adaptation where asked for
   --device=NAME --batch_size=N --plugins=FILES --feature_folder=DIR
                         cpu; 16; Python files that a model needs; where functionals are kept (data/functionals)
@@ -49,7 +49,7 @@ from mtlaug_sb.registry import make
 from mtlaug_sb.robustness.attacks import Attack
 from mtlaug_sb.robustness.cells import find_cells, read_utterances
 from mtlaug_sb.robustness.runner import run_conditions, to_markdown
-from mtlaug_sb.robustness.speaker_by_speaker import SpeakerBySpeaker, by_speaker
+from mtlaug_sb.robustness.speaker_by_speaker import SpeakerBySpeaker, by_speaker, draw_enrolment
 from mtlaug_sb.robustness.surroundings import Babble, Clean, Noise, Room, read_environments
 from mtlaug_sb.robustness.systems import FunctionalsSVM, TrainedNetwork
 
@@ -80,31 +80,31 @@ def main(arguments):
             check_unseen(cell, target)
         for condition in conditions:
             condition.settings = {**condition.settings, "test_set": test_set(target, cells[0].class_label)}
-    if own.adaptation:
-        apart = f" of each speaker, relevance {RELEVANCE:g}" if own.by_speaker else ""
-        normalization = "statistics of the unlabelled clean test utterances" + apart
-        for condition in conditions:
-            condition.settings = {**condition.settings, "normalization": normalization, **ADAPTATIONS[own.adaptation]}
+    for condition in conditions:
+        condition.settings = {**condition.settings, **adaptation_settings(own)}
     if own.by_speaker:
         conditions = [SpeakerBySpeaker(condition) for condition in conditions]
 
-    def utterances_of(cell):
+    def enrolled_and_tested(cell):
         records = cell.records() if target is None else target
-        return read_utterances(records, cell.class_label, cell.results["classes"], read_audio)
+        utterances = read_utterances(records, cell.class_label, cell.results["classes"], read_audio)
+        return draw_enrolment(utterances, own.enrolment, own.seed) if own.enrolment else (utterances, utterances)
+
+    def utterances_of(cell):
+        return enrolled_and_tested(cell)[1]
 
     def system_of(cell):
         system = load_system(cell, own, read_audio)
         if own.adaptation:
-            groups = by_speaker(utterances_of(cell)) if own.by_speaker else {"all": utterances_of(cell)}
+            known = enrolled_and_tested(cell)[0]
+            groups = by_speaker(known) if own.by_speaker else {"all": known}
             wavs_of = {whose: [u.wav for u in group] for whose, group in groups.items()}
             system.adapt_to(wavs_of, own.self_training, RELEVANCE if own.by_speaker else 0)
         return system
 
     # on a whole corpus each cell gives a repeat of its own
     repeat_of = None if target is None else lambda cell: f"{cell.seed}_{cell.fold}"
-    folder = own.output_folder or own.result / "_".join(
-        ["robustness", *(own.corpus or []), *([own.adaptation] if own.adaptation else []), *own.by_speaker * ["by_speaker"]]
-    )
+    folder = own.output_folder or own.result / folder_name(own)
     rows = run_conditions(conditions, cells, system_of, utterances_of, folder, repeat_of)
     if target is None and not own.adaptation:
         check_clean(cells, folder / "clean")
@@ -128,7 +128,7 @@ def read_options(arguments):
         parser.add_argument(f"--{name}", type=numbers, default=numbers(default))
     for name, default in (("attack", ""), ("on", "features,waveform"), ("plugins", "")):
         parser.add_argument(f"--{name}", type=names, default=names(default))
-    for name, default in (("talkers", 6), ("steps", 10), ("seed", 0), ("batch_size", 16)):
+    for name, default in (("talkers", 6), ("steps", 10), ("seed", 0), ("batch_size", 16), ("enrolment", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--seeds", type=names)
     for name in ("target_statistics", "self_training", "by_speaker", "skip_bad_audio"):
@@ -138,15 +138,33 @@ def read_options(arguments):
     own, unknown = parse_own(parser, arguments)
     if unknown:
         raise ValueError(f"no option '{unknown[0]}'; --help lists them")
-    for name in ("talkers", "batch_size", "steps"):
-        if getattr(own, name) < 1:
-            raise ValueError(f"--{name} must be at least 1, is {getattr(own, name)}")
+    for name, least in (("talkers", 1), ("batch_size", 1), ("steps", 1), ("enrolment", 0)):
+        if getattr(own, name) < least:
+            raise ValueError(f"--{name} must be at least {least}, is {getattr(own, name)}")
     if own.transfer_from and not own.attack:
         raise ValueError("--transfer_from says what --attack is made on: give --attack")
     own.adaptation = next((name for name in ADAPTATIONS if getattr(own, name)), None)
     if own.by_speaker and not own.adaptation:
         raise ValueError("--by_speaker says whose statistics: give --target_statistics or --self_training")
+    if own.enrolment and not own.by_speaker:
+        raise ValueError("--enrolment says how many utterances of each speaker: give --by_speaker")
     return own
+
+
+def adaptation_settings(own):
+    """What the systems know of those they are tested on, for summary.json."""
+    if not own.adaptation:
+        return {}
+    heard = f"{own.enrolment} unlabelled clean utterances" if own.enrolment else "the unlabelled clean test utterances"
+    apart = f" of each speaker, relevance {RELEVANCE:g}" if own.by_speaker else ""
+    drawn = {"enrolment": own.enrolment, "enrolment_seed": own.seed} if own.enrolment else {}
+    return {"normalization": f"statistics of {heard}{apart}", **drawn, **ADAPTATIONS[own.adaptation]}
+
+
+def folder_name(own):
+    """Where the answers lie, below the result."""
+    parts = ["robustness", *(own.corpus or []), own.adaptation, own.by_speaker and "by_speaker"]
+    return "_".join(filter(None, [*parts, own.enrolment and f"enrolment_{own.enrolment}"]))
 
 
 def surroundings(own, read_audio):

@@ -10,7 +10,7 @@ from mtlaug_sb.baselines.linear_svm import standardiser
 from mtlaug_sb.frame_batch_norm import FrameBatchNorm
 from mtlaug_sb.inference.adaptation import statistics_of
 from mtlaug_sb.robustness.cells import Utterance
-from mtlaug_sb.robustness.speaker_by_speaker import SpeakerBySpeaker
+from mtlaug_sb.robustness.speaker_by_speaker import SpeakerBySpeaker, draw_enrolment
 from mtlaug_sb.robustness.systems import TrainedNetwork
 
 
@@ -137,6 +137,16 @@ def test_a_condition_speaker_by_speaker_keeps_the_order():
     for level, (rows, columns) in enumerate(SpeakerBySpeaker(Levels()).answers(Turned(), some, None), start=1):
         assert rows.tolist() == [[i, level, i % 2] for i in range(5)]
         assert columns == {"heard": {str(i): f"{i} {level}" for i in range(5)}}
+
+
+def test_enrolment_is_drawn_by_speaker_and_seed():
+    some = [Utterance(str(i), {"speaker": str(i % 2)}, None, "anger") for i in range(12)]
+    enrolled, tested = draw_enrolment(some, 4)
+    assert sorted([*enrolled, *tested], key=lambda u: int(u.id)) == some
+    assert {s: sum(u.record["speaker"] == s for u in enrolled) for s in "01"} == {"0": 4, "1": 4}
+    again, _ = draw_enrolment([u for u in some if u.record["speaker"] == "1"], 4)
+    assert again == [u for u in enrolled if u.record["speaker"] == "1"]  # whoever else is there
+    assert draw_enrolment(some, 4, seed=1)[0] != enrolled
 
 
 def test_self_training_needs_a_head_that_is_solved_for(tmp_path):

@@ -153,9 +153,26 @@ def test_another_corpus_as_a_whole_by_every_cell(grid, tmp_path, tiny_corpus):
     assert [r["id"] for r in table] == [r["id"] for r in tables[0]]
     with pytest.raises(ValueError, match="--by_speaker says whose statistics: give --target_statistics"):
         evaluate(grid, "--by_speaker")
+    with pytest.raises(ValueError, match="--enrolment says how many utterances of each speaker: give --by_speaker"):
+        evaluate(grid, "--target_statistics", "--enrolment=2")
     own = f"{{synthetic: {{folder: {tiny_corpus}, options: {{n_speakers: 4, n_utterances: 2}}}}}}"
     with pytest.raises(ValueError, match=r"speaker synthetic/s0[13] is in the train split"):
         evaluate(grid, f"--corpus={own}", f"--output_folder={tmp_path}/c")
+
+
+def test_who_is_enrolled_is_not_tested(grid, tmp_path):
+    asked = ("--target_statistics", "--by_speaker", "--seeds=0", f"--output_folder={tmp_path}")
+    evaluate(grid, *asked, "--enrolment=5")
+    table = rows_of(tmp_path / "clean" / "predictions_seed_0.csv")
+    whole = rows_of(grid / "predictions_seed_0.csv")
+    of_speaker = {s: sum(r["speaker"] == s for r in whole) for s in {r["speaker"] for r in whole}}
+    assert {s: sum(r["speaker"] == s for r in table) for s in of_speaker} == {s: n - 5 for s, n in of_speaker.items()}
+    assert len({r["id"] for r in table}) == len(table)
+    settings = json.loads((tmp_path / "clean" / "summary.json").read_text())["settings"]
+    assert settings["normalization"] == "statistics of 5 unlabelled clean utterances of each speaker, relevance 8"
+    assert (settings["enrolment"], settings["enrolment_seed"]) == (5, 0)
+    with pytest.raises(ValueError, match=r"enrolment of 8: speaker .* has 8 utterances, and none is left to test"):
+        evaluate(grid, *asked[:-1], f"--output_folder={tmp_path}/b", "--enrolment=8")
 
 
 @pytest.fixture

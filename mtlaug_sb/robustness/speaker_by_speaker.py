@@ -2,6 +2,8 @@
 
 import torch
 
+from mtlaug_sb.robustness.surroundings import seeded_generator
+
 
 def by_speaker(utterances):
     """{speaker: their utterances}."""
@@ -9,6 +11,24 @@ def by_speaker(utterances):
     for utterance in utterances:
         groups.setdefault(utterance.record["speaker"], []).append(utterance)
     return groups
+
+
+def draw_enrolment(utterances, n, seed=0):
+    """``n`` utterances of each speaker, drawn by a seed and the speaker's name alone, and all others.
+
+    Raises
+    ------
+    ValueError
+        If a speaker has no others.
+    """
+    enrolled, tested = [], []
+    for speaker, own in by_speaker(utterances).items():
+        if len(own) <= n:
+            raise ValueError(f"enrolment of {n}: speaker {speaker} has {len(own)} utterances, and none is left to test")
+        order = torch.randperm(len(own), generator=seeded_generator(f"{seed} {speaker}")).tolist()
+        enrolled += [own[i] for i in order[:n]]
+        tested += [own[i] for i in sorted(order[n:])]
+    return enrolled, tested
 
 
 class SpeakerBySpeaker:
