@@ -146,18 +146,18 @@ def read_options(arguments):
     own.adaptation = next((name for name in ADAPTATIONS if getattr(own, name)), None)
     if own.by_speaker and not own.adaptation:
         raise ValueError("--by_speaker says whose statistics: give --target_statistics or --self_training")
-    if own.enrolment and not own.by_speaker:
+    if own.enrolment and own.adaptation and not own.by_speaker:
         raise ValueError("--enrolment says how many utterances of each speaker: give --by_speaker")
     return own
 
 
 def adaptation_settings(own):
     """What the systems know of those they are tested on, for summary.json."""
+    drawn = {"enrolment": own.enrolment, "enrolment_seed": own.seed} if own.enrolment else {}
     if not own.adaptation:
-        return {}
+        return drawn
     heard = f"{own.enrolment} unlabelled clean utterances" if own.enrolment else "the unlabelled clean test utterances"
     apart = f" of each speaker, relevance {RELEVANCE:g}" if own.by_speaker else ""
-    drawn = {"enrolment": own.enrolment, "enrolment_seed": own.seed} if own.enrolment else {}
     return {"normalization": f"statistics of {heard}{apart}", **drawn, **ADAPTATIONS[own.adaptation]}
 
 

@@ -164,6 +164,10 @@ def test_who_is_enrolled_is_not_tested(grid, tmp_path):
     asked = ("--target_statistics", "--by_speaker", "--seeds=0", f"--output_folder={tmp_path}")
     evaluate(grid, *asked, "--enrolment=5")
     table = rows_of(tmp_path / "clean" / "predictions_seed_0.csv")
+    evaluate(grid, "--seeds=0", f"--output_folder={tmp_path}/plain", "--enrolment=5")
+    plain = rows_of(tmp_path / "plain" / "clean" / "predictions_seed_0.csv")
+    assert [r["id"] for r in plain] == [r["id"] for r in table]
+    assert [r["p_anger"] for r in plain] != [r["p_anger"] for r in table]
     whole = rows_of(grid / "predictions_seed_0.csv")
     of_speaker = {s: sum(r["speaker"] == s for r in whole) for s in {r["speaker"] for r in whole}}
     assert {s: sum(r["speaker"] == s for r in table) for s in of_speaker} == {s: n - 5 for s, n in of_speaker.items()}
