@@ -73,12 +73,13 @@ def of_two_speakers(folder, **options):
     return system, {"first": first, "second": second}
 
 
-def test_each_speaker_has_statistics_of_their_own(tmp_path):
+@pytest.mark.parametrize("relevance", [0.0, 8.0])
+def test_each_speaker_has_statistics_of_their_own(tmp_path, relevance):
     folder = write_small_model(tmp_path / "model", functionals=True)
-    system, said = of_two_speakers(folder)
+    system, said = of_two_speakers(folder, relevance=relevance)
     for speaker in ("first", "second", "first"):
         alone = TrainedNetwork(folder, batch_size=2)
-        alone.adapt_to({speaker: said[speaker]})
+        alone.adapt_to({speaker: said[speaker]}, relevance=relevance)
         system.turn_to(speaker)
         assert torch.equal(system.probabilities(said[speaker]), alone.probabilities(said[speaker]))
 
