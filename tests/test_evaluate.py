@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from small_grid import write_small_grid
 
 from mtlaug_sb.dataio.audio import AudioError
+from mtlaug_sb.inference.adaptation import RELEVANCE
 
 
 @pytest.fixture(scope="module")
@@ -160,10 +161,17 @@ def test_another_corpus_as_a_whole_by_every_cell(grid, tmp_path, tiny_corpus):
         evaluate(grid, f"--corpus={own}", f"--output_folder={tmp_path}/c")
 
 
-def test_who_is_enrolled_is_not_tested(grid, tmp_path):
+def test_who_is_enrolled_is_not_tested(grid, tmp_path, monkeypatch):
+    from mtlaug_sb.robustness.systems import TrainedNetwork
+
+    given, adapt_to = [], TrainedNetwork.adapt_to
+    monkeypatch.setattr(TrainedNetwork, "adapt_to", lambda self, *a: given.append(a) or adapt_to(self, *a))
     asked = ("--target_statistics", "--by_speaker", "--seeds=0", f"--output_folder={tmp_path}")
     evaluate(grid, *asked, "--enrolment=5")
     table = rows_of(tmp_path / "clean" / "predictions_seed_0.csv")
+    for wavs_of, self_training, relevance in given:
+        assert [len(wavs) for wavs in wavs_of.values()] == [5, 5]
+        assert (self_training, relevance) == (False, RELEVANCE)
     evaluate(grid, "--seeds=0", f"--output_folder={tmp_path}/plain", "--enrolment=5")
     plain = rows_of(tmp_path / "plain" / "clean" / "predictions_seed_0.csv")
     assert [r["id"] for r in plain] == [r["id"] for r in table]
