@@ -1,6 +1,5 @@
 """The training loop: a SpeechBrain Brain for any set of tasks. It names no task, head, loss or augmentation."""
 
-import difflib
 import logging
 import time
 from dataclasses import replace
@@ -15,6 +14,7 @@ from mtlaug_sb.history import History
 from mtlaug_sb.masking import labelled_rows, stack_rows, trim, valid_mask
 from mtlaug_sb.plugin_arguments import naming
 from mtlaug_sb.policy import AugmentationPolicy
+from mtlaug_sb.task_checks import check_names, check_targets, layer_of
 
 logger = logging.getLogger(__name__)
 SOURCES = "sources"  # [batch, batch]: the share of each utterance in each row, as a target that mixes with the others
@@ -49,8 +49,8 @@ class MultiTaskBrain(sb.Brain):
         self.tasks = {name: task for name, task in hparams["tasks"].items() if task is not None}
         self.untouched = AugmentationPolicy({})
         self.policy = hparams["augmentation"] or self.untouched
-        _check_tasks(self.tasks, hparams["main_task"], {*hparams["targets"], *CLEAN_OR_SEEN, *self.policy.provides})
-        _check_names(self.tasks, self.policy)
+        check_targets(self.tasks, hparams["main_task"], {*hparams["targets"], *CLEAN_OR_SEEN, *self.policy.provides})
+        check_names(self.tasks, self.policy)
         self.task_modules = {f"task_{name}": task for name, task in self.tasks.items()}
         modules = {**hparams["modules"], **self.task_modules}
         super().__init__(modules, hparams["opt_class"], hparams, run_opts, checkpointer)
@@ -88,7 +88,7 @@ class MultiTaskBrain(sb.Brain):
         for name, task in self.tasks.items():
             # without the policy nobody provides its target: such a task has nothing to say then
             if task.target in targets:
-                frames, lengths = _layer(layers, name, task)
+                frames, lengths = layer_of(layers, name, task)
                 views = ((frames[n:], lengths[n:]), targets[SOURCES]) if task.compares_views else ()
                 target = targets[task.target]
                 with naming(f"task '{name}'"):
@@ -329,38 +329,6 @@ class MultiTaskBrain(sb.Brain):
 
     def _generators(self):
         return {**SaveableGenerator().generators, "policy": self.policy.generator}
-
-
-def _check_tasks(tasks, main_task, provided):
-    """Refuse what would be found out only after the first epoch, or never."""
-    if main_task not in tasks:
-        raise ValueError(f"main_task: no task is called '{main_task}'; the tasks are {', '.join(tasks)}")
-    for name, task in tasks.items():
-        if task.target not in provided:
-            near = difflib.get_close_matches(task.target, provided, n=1)
-            hint = f"did you mean '{near[0]}'? " if near else ""
-            raise ValueError(
-                f"task '{name}' needs the target '{task.target}', which nobody provides; {hint}"
-                f"provided: {', '.join(sorted(provided))}"
-            )
-
-
-def _check_names(tasks, policy):
-    """Refuse names of classes that are not those of the policy, in its order: figures would stand under wrong names."""
-    for name, task in tasks.items():
-        for metric in task.metrics if task.target in policy.provides else ():
-            if getattr(metric, "names", policy.names) != policy.names:
-                raise ValueError(
-                    f"task '{name}' names the classes {', '.join(metric.names)}, and the policy's types are "
-                    f"{', '.join(policy.names)}: name the same, in this order"
-                )
-
-
-def _layer(layers, name, task):
-    """(frames, lengths) of the layer that a task sits on."""
-    if not -len(layers) <= task.layer < len(layers):
-        raise ValueError(f"task '{name}' sits on layer {task.layer}, and the encoder has layers 0 to {len(layers) - 1}")
-    return layers[task.layer]
 
 
 def _nan_padding(features, lengths):

@@ -10,6 +10,8 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "mtlaug_sb"
 FLOORS = {
     0: [
         "masking",
+        "onnx_model_file",
+        "task_checks",
         "acoustics",
         "resynthesis",
         "averages",

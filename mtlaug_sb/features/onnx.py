@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from mtlaug_sb.masking import absolute_lengths
+from mtlaug_sb.onnx_model_file import find_inputs, find_layers, open_session, read_model
 from mtlaug_sb.registry import register
 
-NUMBERS = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(bool)": np.bool_}
 KEPT = 2  # of what is kept in a folder, to be raised when other features are made with the same arguments
 
 
@@ -99,14 +99,14 @@ class Onnx(nn.Module):
         if path is None and n_kilobytes:
             self.register_buffer("content", torch.zeros(1024 * n_kilobytes, dtype=torch.uint8))
         else:
-            self._open(_read(path))
+            self._open(read_model(path))
 
     def _open(self, content):
         """Make ready to run the model, bytes, and find out what it gives."""
         path = self.path or "the model's own"
-        self.session = _session(content, path)
-        self.input, self.masks = _inputs(self.session, path)
-        self.layers = _layers(self.session, self.wanted, path)
+        self.session = open_session(content, path)
+        self.input, self.masks = find_inputs(self.session, path)
+        self.layers = find_layers(self.session, self.wanted, path)
         self.n_layers = len(self.layers)
         made_by = repr([KEPT, self.layers, self.pool, self.deviation, self.normalize, self.normalize_layers])
         self.digest = hashlib.sha256(hashlib.sha256(content).digest() + made_by.encode()).digest()
@@ -122,7 +122,7 @@ class Onnx(nn.Module):
         """The same with the file's content among its weights, and numbers for layers: what is handed on is complete."""
         if self.path is None:
             return self
-        content = _read(self.path)
+        content = read_model(self.path)
         data = len(content).to_bytes(8, "little") + content
         names = [o.name for o in self.session.get_outputs()]
         twin = Onnx(
@@ -236,58 +236,6 @@ class Onnx(nn.Module):
             except Exception as reason:  # onnxruntime has no class of its own for what a model makes of too few samples
                 error = " ".join(str(reason).split())
         raise ValueError(f"'{self.path}' makes nothing of a second of silence, [1, {sample_rate}]: {error[:300]}")
-
-
-def _read(path):
-    try:
-        return pathlib.Path(path).read_bytes()
-    except (FileNotFoundError, IsADirectoryError, TypeError):
-        raise FileNotFoundError(
-            f"there is no file '{path}'; give the path of a speech encoder in ONNX, or get one by recipes/fetch_moonshine.py"
-        ) from None
-
-
-def _session(content, path):
-    try:
-        import onnxruntime
-    except ImportError:
-        raise ImportError("features/onnx needs the package 'onnxruntime': pip install 'mtlaug_sb[onnx]'") from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what fails is raised
-    try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # a class for each of many reasons, with no common one
-        raise ValueError(f"'{path}' is no ONNX model that onnxruntime can read: {' '.join(str(error).split())}") from None
-
-
-def _inputs(session, path):
-    """(name, dimensions) of the waveform's input, and [(name, type)] of masks."""
-    inputs = session.get_inputs()
-    waveforms = [(i.name, len(i.shape)) for i in inputs if i.type == "tensor(float)" and len(i.shape) in (2, 3)]
-    masks = [
-        (i.name, NUMBERS[i.type]) for i in inputs if i.type in NUMBERS and i.type != "tensor(float)" and len(i.shape) == 2
-    ]
-    if len(waveforms) != 1 or len(masks) + 1 != len(inputs):
-        listed = ", ".join(f"'{i.name}' {i.type} {i.shape}" for i in inputs)
-        raise ValueError(
-            f"'{path}' must have one input of float [batch, time], and besides it only masks of whole numbers "
-            f"[batch, time]; it has {listed}"
-        )
-    return waveforms[0], masks
-
-
-def _layers(session, wanted, path):
-    """Names of outputs, by name or number."""
-    names = [o.name for o in session.get_outputs()]
-    chosen = (
-        names if wanted is None else [names[w] if type(w) is int and -len(names) <= w < len(names) else w for w in wanted]
-    )
-    wrong = [layer for layer in chosen if layer not in names]
-    if wrong or not chosen:
-        raise ValueError(f"'{path}' has no layer {wrong[0] if wrong else chosen!r}; its outputs are {', '.join(names)}")
-    return chosen
 
 
 def _normalized(layer):

@@ -4,8 +4,6 @@ import os
 import pathlib
 
 import torch
-from speechbrain.utils.distributed import infer_device
-from speechbrain.utils.run_opts import RunOptions
 from torch import nn
 
 from mtlaug_sb.inference.adaptation import RELEVANCE, adapt, statistics_of, use_statistics
@@ -17,20 +15,12 @@ from mtlaug_sb.inference.hub import fetch_model, is_hub_id
 from mtlaug_sb.inference.model_folder import MAX_BYTES, copy_model, read_model
 from mtlaug_sb.inference.network import embedding_of
 from mtlaug_sb.inference.padded_batches import padded_batches
+from mtlaug_sb.inference.settings import SETTINGS, checked, choose_device
 from mtlaug_sb.inference.sound_file import read_sound
 from mtlaug_sb.inference.stream import Stream
 from mtlaug_sb.inference.timeline import stream_file
 from mtlaug_sb.masking import absolute_lengths
 from mtlaug_sb.plugin_files import load_plugins
-
-# what a caller may set for one model: key -> (default, low, high)
-SETTINGS = {
-    "temperature": (None, 0.01, 100.0),
-    "unsure_below": (0.0, 0.0, 1.0),
-    "window_s": (3.0, 0.1, 60.0),
-    "hop_s": (1.0, 0.02, 60.0),
-    "max_duration_s": (600.0, 0.1, 36000.0),
-}
 
 
 class EmotionRecognizer(nn.Module):
@@ -47,7 +37,7 @@ class EmotionRecognizer(nn.Module):
     device : str
         "cpu", "cuda", ...
     settings : dict
-        See ``SETTINGS``.
+        See ``settings.SETTINGS``.
 
     Example
     -------
@@ -67,7 +57,7 @@ class EmotionRecognizer(nn.Module):
         self.settings = {key: default for key, (default, _, _) in SETTINGS.items()}
         self.settings["temperature"] = description["calibration"]["temperature"]
         for key, value in (settings or {}).items():
-            self.settings[key] = _checked(key, value)
+            self.settings[key] = checked(key, value)
 
     @classmethod
     def from_hparams(
@@ -99,8 +89,8 @@ class EmotionRecognizer(nn.Module):
         ModelError
             (a ValueError) If the model cannot or must not be used; says why.
         """
-        settings = {key: _checked(key, value) for key, value in dict(overrides or {}).items()}
-        device = _device(run_opts)
+        settings = {key: checked(key, value) for key, value in dict(overrides or {}).items()}
+        device = choose_device(run_opts)
         load_plugins(*([plugins] if isinstance(plugins, str | os.PathLike) else plugins))
         folder = pathlib.Path(source)
         if not folder.exists() and is_hub_id(str(source)):
@@ -327,28 +317,4 @@ class EmotionRecognizer(nn.Module):
         return wavs.to(self.device, torch.float32), lengths.to(self.device)
 
     def _setting(self, key, value):
-        return self.settings[key] if value is None else _checked(key, value)
-
-
-def _checked(key, value):
-    if key not in SETTINGS:
-        raise ValueError(f"overrides: no setting '{key}'; there are {', '.join(SETTINGS)}")
-    _, low, high = SETTINGS[key]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise ValueError(f"{key} must be a number from {low:g} to {high:g}, is {value!r}")
-    return value
-
-
-def _device(run_opts):
-    """The device that SpeechBrain's run options name, or its choice."""
-    if isinstance(run_opts, RunOptions):
-        run_opts = {key: run_opts[key] for key in run_opts.overridden_args}
-    unknown = (run_opts or {}).keys() - {"device"}
-    if unknown:
-        raise ValueError(f"run_opts: a model in use knows 'device', not {', '.join(sorted(unknown))}")
-    device = (run_opts or {}).get("device") or infer_device()
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device '{device}' cannot be used ({' '.join(str(error).split())[:120]})") from None
-    return device
+        return self.settings[key] if value is None else checked(key, value)
