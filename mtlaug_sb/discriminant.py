@@ -93,17 +93,18 @@ class DiscriminantAnalysis(nn.Module):
                 self.certainty.fill_(1 / fit_temperature(left_out, truth, HOTTEST))
         self._solve(statistics)
 
-    def adapt(self, examples):
+    @torch.no_grad()
+    def adapt(self, standardised):
         """Solve for examples [n, size] of elsewhere without classes, by what the analysis takes them to be.
 
-        They are standardised already: by ``norm``, which knows where they are from, perhaps each by one of its own. It
-        stays as it is. Each example counts for its classes by their probabilities, as sure as ``certainty`` says: one round
-        of expectation and maximisation (Dempster, Laird, Rubin, J. Royal Statistical Soc. B 39(1), 1977). With many rounds
-        the classes move to whatever else the examples differ in. There must be some of every class, about equally many:
-        where one is missing, its place is taken by others.
+        They are standardised already, by statistics of elsewhere, which ``norm`` has or will have: it stays as it is. Each
+        example counts for its classes by their probabilities, as sure as ``certainty`` says: one round of expectation and
+        maximisation (Dempster, Laird, Rubin, J. Royal Statistical Soc. B 39(1), 1977). With many rounds the classes move to
+        whatever else the examples differ in. There must be some of every class, about equally many: where one is missing,
+        its place is taken by others.
         """
-        shares = (self.certainty * self._log_probabilities(examples)).softmax(1)
-        statistics = class_statistics(examples, torch.where(shares > NEGLIGIBLE, shares, 0.0))
+        shares = (self.certainty * self._log_probabilities(standardised)).softmax(1)
+        statistics = class_statistics(standardised, torch.where(shares > NEGLIGIBLE, shares, 0.0))
         center = torch.zeros_like(self.norm.running_mean, dtype=torch.float64)
         self._weigh(statistics, center, torch.ones_like(center))
 

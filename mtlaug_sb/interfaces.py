@@ -99,9 +99,9 @@ class Head(Protocol):
     the training it is called once, in evaluation mode and without gradients, with (features, lengths, targets, speakers)
     of labelled training utterances (of very many a part, evenly spread), batch by batch. One with ``adapt(examples)`` can
     be solved again for (features, lengths) of unlabelled utterances of elsewhere; its ``FrameBatchNorm``s have the
-    statistics of whoever an example is of, while it is its turn. One with ``classify(embedding)`` gives
-    the logits of its own ``embedding``, [..., dim]; if that takes several predictions side by side, ``classified`` names
-    them.
+    statistics of whoever an example is of, while it is its turn: they are gone through once, one by one. One with
+    ``classify(embedding)`` gives the logits of its own ``embedding``, [..., dim]; if that takes several predictions side
+    by side, ``classified`` names them.
     """
 
     def forward(self, frames: Tensor, lengths: Tensor) -> dict[str, Tensor]:

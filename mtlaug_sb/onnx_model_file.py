@@ -8,7 +8,7 @@ import torch
 NUMBERS = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(bool)": np.bool_}
 
 
-def read_model(path):
+def read_file(path):
     """The content of a file, bytes; a FileNotFoundError that says where to get one."""
     try:
         return pathlib.Path(path).read_bytes()
@@ -35,7 +35,7 @@ def open_session(content, path):
 
 
 def find_inputs(session, path):
-    """(name, dimensions) of the waveform's input, and [(name, type)] of masks."""
+    """(name, dimensions) of the waveform's input, and [(name, type)] of masks; a ValueError if there are others."""
     inputs = session.get_inputs()
     waveforms = [(i.name, len(i.shape)) for i in inputs if i.type == "tensor(float)" and len(i.shape) in (2, 3)]
     masks = [
@@ -51,7 +51,7 @@ def find_inputs(session, path):
 
 
 def find_layers(session, wanted, path):
-    """Names of outputs, by name or number."""
+    """Names of the outputs ``wanted``, each by name or number, None being all; a ValueError lists them if one is missing."""
     names = [o.name for o in session.get_outputs()]
     chosen = (
         names if wanted is None else [names[w] if type(w) is int and -len(names) <= w < len(names) else w for w in wanted]

@@ -29,7 +29,7 @@ def check_names(tasks, policy):
 
 
 def layer_of(layers, name, task):
-    """(frames, lengths) of the layer that a task sits on."""
+    """(frames [batch, frames, dim], lengths [batch]) of the layer that a task sits on; a ValueError without such a layer."""
     if not -len(layers) <= task.layer < len(layers):
         raise ValueError(f"task '{name}' sits on layer {task.layer}, and the encoder has layers 0 to {len(layers) - 1}")
     return layers[task.layer]

@@ -22,10 +22,15 @@ on the recording alone. What is on disk is not computed again, so a killed call 
                         unlabelled, without noise or attack, in place of the training data's: adaptation (AdaBN)
   --self_training       that, and the discriminant analysis (head/discriminant_fusion) is solved again for the test
                         utterances and what it takes them to be
+  --by_speaker          with one of these: statistics of each test speaker apart, who has to be known and to speak in all
+                        the classes (who does nothing but shout shouts on average); of n utterances they count n / (n + 8),
+                        the training data's the rest. Not with --attack, whose budget they would change
+  --enrolment=N         with --by_speaker: N utterances of each speaker, drawn by --seed, give the statistics, and are not
+                        tested; without any adaptation: these are not tested either, to compare with
   --skip_bad_audio      leave out what cannot be read of it, and say so; otherwise the first bad file ends the call
   --seeds=LIST          these repeats only
   --seed=N              of noise, babble, rooms and enrolment (default 0)
-  --output_folder=DIR   default: RESULT/robustness, with the corpus' name and the adaptation where asked for
+  --output_folder=DIR   default: RESULT/robustness, with corpus, adaptation and enrolment where asked for
   --device=NAME --batch_size=N --plugins=FILES --feature_folder=DIR
                         cpu; 16; Python files that a model needs; where functionals are kept (data/functionals)
 """
@@ -45,7 +50,7 @@ from mtlaug_sb.evaluation.results import read_predictions
 from mtlaug_sb.inference.adaptation import RELEVANCE
 from mtlaug_sb.options import parse_own
 from mtlaug_sb.registry import make
-from mtlaug_sb.robustness.another_corpus import check_unseen, labelled, test_set
+from mtlaug_sb.robustness.another_corpus import check_unseen, identify, labelled
 from mtlaug_sb.robustness.attacks import Attack
 from mtlaug_sb.robustness.cells import find_cells, read_utterances
 from mtlaug_sb.robustness.runner import run_conditions, to_markdown
@@ -79,7 +84,7 @@ def main(arguments):
         for cell in cells:
             check_unseen(cell, target)
         for condition in conditions:
-            condition.settings = {**condition.settings, "test_set": test_set(target, cells[0].class_label)}
+            condition.settings = {**condition.settings, "test_set": identify(target, cells[0].class_label)}
     for condition in conditions:
         condition.settings = {**condition.settings, **adaptation_settings(own)}
     if own.by_speaker:
@@ -96,8 +101,8 @@ def main(arguments):
     def system_of(cell):
         system = load_system(cell, own, read_audio)
         if own.adaptation:
-            known = enrolled_and_tested(cell)[0]
-            groups = by_speaker(known) if own.by_speaker else {"all": known}
+            heard = enrolled_and_tested(cell)[0]
+            groups = by_speaker(heard) if own.by_speaker else {"all": heard}
             wavs_of = {whose: [u.wav for u in group] for whose, group in groups.items()}
             system.adapt_to(wavs_of, own.self_training, RELEVANCE if own.by_speaker else 0)
         return system
@@ -146,6 +151,8 @@ def read_options(arguments):
     own.adaptation = next((name for name in ADAPTATIONS if getattr(own, name)), None)
     if own.by_speaker and not own.adaptation:
         raise ValueError("--by_speaker says whose statistics: give --target_statistics or --self_training")
+    if own.by_speaker and own.attack:
+        raise ValueError("--by_speaker does not go with --attack: its budget is in units that speakers would change")
     if own.enrolment and own.adaptation and not own.by_speaker:
         raise ValueError("--enrolment says how many utterances of each speaker: give --by_speaker")
     return own

@@ -35,8 +35,6 @@ def main(arguments):
     model = EmotionRecognizer.from_hparams(options.model, overrides=settings, run_opts=run_opts, plugins=options.plugins)
     tasks = [t for t in options.tasks if t != model.main_task]
     model.check_tasks(tasks)
-    if options.speaker:
-        model.adapt_to_speaker(speaker_files(options.speaker), options.batch_size)
     failed = {*missing}
     quiet = options.quiet or not sys.stderr.isatty()
 
@@ -44,6 +42,10 @@ def main(arguments):
         failed.add(path)
         tqdm.write(f"skipped: {error}", file=sys.stderr)
 
+    if options.speaker:
+        model.adapt_to_speaker(
+            speaker_files(options.speaker), lambda _, error: tqdm.write(f"--speaker: {error}", sys.stderr)
+        )
     for path in missing:
         report(path, f"{path}: no such file or folder")
     with output(options.output) as file:

@@ -10,7 +10,7 @@ from mtlaug_sb.baselines.linear_svm import standardiser
 from mtlaug_sb.frame_batch_norm import FrameBatchNorm
 from mtlaug_sb.inference.adaptation import statistics_of
 from mtlaug_sb.robustness.cells import Utterance
-from mtlaug_sb.robustness.speaker_by_speaker import SpeakerBySpeaker, draw_enrolment
+from mtlaug_sb.robustness.speaker_by_speaker import SpeakerBySpeaker, by_speaker, draw_enrolment
 from mtlaug_sb.robustness.systems import TrainedNetwork
 
 
@@ -131,22 +131,44 @@ def test_a_condition_speaker_by_speaker_keeps_the_order():
 
         def answers(self, system, utterances, cell):
             for level in self.levels:
-                rows = torch.tensor([[float(u.id), level, float(system.speaker)] for u in utterances])
+                rows = torch.tensor([[float(u.id), level, float(system.speaker[1])] for u in utterances])
                 yield rows, {"heard": {u.id: f"{u.id} {level:g}" for u in utterances}}
 
-    some = [Utterance(str(i), {"speaker": str(i % 2)}, None, "anger") for i in range(5)]
+    some = records(5)
     for level, (rows, columns) in enumerate(SpeakerBySpeaker(Levels()).answers(Turned(), some, None), start=1):
         assert rows.tolist() == [[i, level, i % 2] for i in range(5)]
         assert columns == {"heard": {str(i): f"{i} {level}" for i in range(5)}}
 
 
-def test_enrolment_is_drawn_by_speaker_and_seed():
-    some = [Utterance(str(i), {"speaker": str(i % 2)}, None, "anger") for i in range(12)]
+def records(n):
+    return [Utterance(str(i), {"corpus": "c", "speaker": str(i % 2), "recording": f"r{i}"}, None, "anger") for i in range(n)]
+
+
+def test_nobody_knows_who_speaks():
+    some = [Utterance("a", {"corpus": "c", "speaker": "c/unknown"}, None, "anger")]
+    with pytest.raises(ValueError, match="who speaks in 'a' is not known"):
+        by_speaker(some)
+
+
+def test_nobody_to_adapt_to_and_a_second_time(tmp_path):
+    folder = write_small_model(tmp_path / "model", functionals=True)
+    system = TrainedNetwork(folder)
+    with pytest.raises(ValueError, match="somebody: there is no utterance to adapt to"):
+        system.adapt_to({"somebody": []})
+    system.adapt_to({"somebody": utterances()[3:]}, relevance=8)
+    system.adapt_to({"all": utterances()}, relevance=8)
+    assert torch.equal(system.probabilities(utterances()), adapted(folder, 16, relevance=8).probabilities(utterances()))
+
+
+def test_enrolment_is_drawn_by_recording_and_seed():
+    some = records(12)
     enrolled, tested = draw_enrolment(some, 4)
     assert sorted([*enrolled, *tested], key=lambda u: int(u.id)) == some
     assert {s: sum(u.record["speaker"] == s for u in enrolled) for s in "01"} == {"0": 4, "1": 4}
-    again, _ = draw_enrolment([u for u in some if u.record["speaker"] == "1"], 4)
-    assert again == [u for u in enrolled if u.record["speaker"] == "1"]  # whoever else is there
+    assert tested == [u for u in some if u not in enrolled]
+    fewer = [u for u in reversed(some) if u.record["speaker"] == "1" and u != tested[1]]  # whatever else is there
+    again, _ = draw_enrolment(fewer, 4)
+    assert again == [u for u in enrolled if u.record["speaker"] == "1"]
     assert draw_enrolment(some, 4, seed=1)[0] != enrolled
 
 

@@ -154,11 +154,20 @@ def test_another_corpus_as_a_whole_by_every_cell(grid, tmp_path, tiny_corpus):
     assert [r["id"] for r in table] == [r["id"] for r in tables[0]]
     with pytest.raises(ValueError, match="--by_speaker says whose statistics: give --target_statistics"):
         evaluate(grid, "--by_speaker")
+    with pytest.raises(ValueError, match="--by_speaker does not go with --attack"):
+        evaluate(grid, "--target_statistics", "--by_speaker", "--attack=fgsm")
     with pytest.raises(ValueError, match="--enrolment says how many utterances of each speaker: give --by_speaker"):
         evaluate(grid, "--target_statistics", "--enrolment=2")
     own = f"{{synthetic: {{folder: {tiny_corpus}, options: {{n_speakers: 4, n_utterances: 2}}}}}}"
     with pytest.raises(ValueError, match=r"speaker synthetic/s0[13] is in the train split"):
         evaluate(grid, f"--corpus={own}", f"--output_folder={tmp_path}/c")
+
+
+def test_the_help_lists_every_option():
+    import evaluate
+
+    options = vars(evaluate.read_options(["result"])).keys() - {"result", "adaptation"}
+    assert [name for name in options if f"--{name}" not in evaluate.__doc__] == []
 
 
 def test_who_is_enrolled_is_not_tested(grid, tmp_path, monkeypatch):

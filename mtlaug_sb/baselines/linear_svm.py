@@ -66,9 +66,10 @@ class LinearSVM:
 
 
 def standardiser(features, prior=None, relevance=0.0):
-    """Zero mean and unit deviation, by the statistics of these features; constant ones become zero.
+    """Zero mean and unit deviation, by the statistics of these features [utterances, features]; constant ones become zero.
 
-    With a prior, other features, their statistics count as much as those of ``relevance`` utterances.
+    With a prior, the training's features [utterances, features], its mean and variance count as much as those of
+    ``relevance`` utterances.
     """
     mean, variance = features.mean(0), features.var(0)
     if prior is not None:

@@ -24,7 +24,8 @@ class LayerStatistics(nn.Module):
         Layers side by side.
     deviations : bool
         The second half of each layer are deviations of shorter frames from their mean, the first half: the deviation over
-        time is then that of the shorter frames, as if they had not been pooled. They are taken as they are; let the front
+        time is then nearly that of the shorter frames, as if they had not been pooled (one may be made of one more than
+        another, and counts as much). They are taken as they are; let the front
         end normalise them (features/onnx: ``normalize_layers``).
 
     Raises

@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from mtlaug_sb.masking import absolute_lengths
-from mtlaug_sb.onnx_model_file import find_inputs, find_layers, open_session, read_model
+from mtlaug_sb.onnx_model_file import find_inputs, find_layers, open_session, read_file
 from mtlaug_sb.registry import register
 
-KEPT = 2  # of what is kept in a folder, to be raised when other features are made with the same arguments
+POOLING = 2  # the version, for features that are kept in a folder
 
 
 @register("features", "onnx")
@@ -35,8 +35,8 @@ class Onnx(nn.Module):
     layers : list of str or int, or None
         Outputs of the model, each [batch, frames, dim] and all with as many frames, by name or number. None: all of them.
     pool : int
-        The mean of so many neighbouring frames is one frame. Where they do not divide an utterance, they are some fewer in
-        each, so that all frames count for as much speech.
+        The mean of so many neighbouring frames is one frame. Where they do not divide an utterance, each is made of some
+        fewer, as many as the others or one more.
     deviation : bool
         Beside each mean, the standard deviation of the same frames.
     normalize_layers : bool
@@ -99,7 +99,7 @@ class Onnx(nn.Module):
         if path is None and n_kilobytes:
             self.register_buffer("content", torch.zeros(1024 * n_kilobytes, dtype=torch.uint8))
         else:
-            self._open(read_model(path))
+            self._open(read_file(path))
 
     def _open(self, content):
         """Make ready to run the model, bytes, and find out what it gives."""
@@ -108,7 +108,7 @@ class Onnx(nn.Module):
         self.input, self.masks = find_inputs(self.session, path)
         self.layers = find_layers(self.session, self.wanted, path)
         self.n_layers = len(self.layers)
-        made_by = repr([KEPT, self.layers, self.pool, self.deviation, self.normalize, self.normalize_layers])
+        made_by = repr([POOLING, self.layers, self.pool, self.deviation, self.normalize, self.normalize_layers])
         self.digest = hashlib.sha256(hashlib.sha256(content).digest() + made_by.encode()).digest()
         self.least = 1
         self.least = self._least(self.sample_rate)
@@ -122,7 +122,7 @@ class Onnx(nn.Module):
         """The same with the file's content among its weights, and numbers for layers: what is handed on is complete."""
         if self.path is None:
             return self
-        content = read_model(self.path)
+        content = read_file(self.path)
         data = len(content).to_bytes(8, "little") + content
         names = [o.name for o in self.session.get_outputs()]
         twin = Onnx(

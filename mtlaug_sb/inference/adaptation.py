@@ -9,11 +9,11 @@ RELEVANCE = 8.0  # utterances of a speaker that count for as much as all of the 
 
 
 @torch.inference_mode()
-def adapt(network, batches_of, task, self_training=False, relevance=0.0):
-    """Put statistics of these utterances in place of the training data's, layer by layer; no weight of the network changes.
+def adapt(network, batches_of, tasks, self_training=False, relevance=0.0):
+    """Put statistics of these utterances in place of the training's, layer by layer. No weight changes.
 
-    First that of the features, then every batch normalisation on the way to ``task``, each over all valid frames, with those
-    before it adapted already (AdaBN: Li, Wang, Shi, Hou, Liu, "Adaptive batch normalization for practical domain
+    First that of the features, then every batch normalisation on the way to ``tasks``, each over all valid frames, with
+    those before it adapted already (AdaBN: Li, Wang, Shi, Hou, Liu, "Adaptive batch normalization for practical domain
     adaptation", Pattern Recognition 80, 2018).
 
     Arguments
@@ -23,12 +23,14 @@ def adapt(network, batches_of, task, self_training=False, relevance=0.0):
     batches_of : dict
         {whose: [(waveforms [batch, time], relative lengths [batch]), ...]}: each has statistics of their own. The features
         are kept meanwhile.
-    task : str
-        The one to be asked.
+    tasks : list of str
+        Those that will be asked.
     self_training : bool
-        Then solve the head, too, for what it takes all these utterances to be (see ``DiscriminantAnalysis.adapt``).
+        Then solve the first one's head, too, for what it takes all these utterances to be: see
+        ``DiscriminantAnalysis.adapt``.
     relevance : float
-        Of n utterances the statistics count n / (n + relevance), the network's own the rest (Gauvain, Lee, "Maximum a
+        Of n utterances the statistics count n / (n + relevance), the network's own the rest, as in adaptation by maximum a
+        posteriori, but without what its variance has of the means' distance (Gauvain, Lee, "Maximum a
         posteriori estimation for multivariate Gaussian mixture observations of Markov chains", IEEE Trans. Speech and Audio
         Processing 2(2), 1994; the name: Reynolds, Quatieri, Dunn, Digital Signal Processing 10, 2000).
 
@@ -40,9 +42,9 @@ def adapt(network, batches_of, task, self_training=False, relevance=0.0):
     Raises
     ------
     ValueError
-        If the head is to be solved and has no ``adapt``.
+        If the head is to be solved and has no ``adapt``, or one of them has no utterance.
     """
-    head = network.heads[task]
+    head = network.heads[tasks[0]]
     if self_training and not hasattr(head, "adapt"):
         raise ValueError(f"self-training is for heads that can adapt, and {type(head).__name__} has no 'adapt'")
     features_of = {whose: [network.extract(*batch) for batch in batches] for whose, batches in batches_of.items()}
@@ -50,7 +52,9 @@ def adapt(network, batches_of, task, self_training=False, relevance=0.0):
     for whose, features in features_of.items():
         use_statistics(network, own)
         n = sum(len(lengths) for _, lengths in features)
-        _fit(network, features, task, n / (n + relevance))
+        if not n:
+            raise ValueError(f"{whose}: there is no utterance to adapt to")
+        _fit(network, features, tasks, n / (n + relevance))
         statistics[whose] = statistics_of(network)
 
     def examples():
@@ -68,10 +72,12 @@ def statistics_of(network):
     return [{name: buffer.clone() for name, buffer in norm.named_buffers()} for norm in _normalizations(network)]
 
 
+@torch.no_grad()
 def use_statistics(network, statistics):
     """Put ``statistics_of`` the same network, at another time, in its normalisations."""
     for norm, buffers in zip(_normalizations(network), statistics, strict=True):
-        norm.load_state_dict(buffers, strict=False)
+        for name, buffer in buffers.items():
+            norm.get_buffer(name).copy_(buffer)
 
 
 def _normalizations(network):
@@ -79,24 +85,24 @@ def _normalizations(network):
     return [network.normalization, *(module for module in network.modules() if isinstance(module, FrameBatchNorm))]
 
 
-def _fit(network, features, task, share):
+def _fit(network, features, tasks, share):
     for norm in _normalizations(network):
         before = {name: buffer.clone() for name, buffer in norm.named_buffers() if buffer.is_floating_point()}
         if norm is network.normalization:
             norm.fit(features)
         else:
-            _fit_batch_norm(norm, network, features, task)
+            _fit_batch_norm(norm, network, features, tasks)
         for name, buffer in before.items():
             norm.get_buffer(name).lerp_(buffer, 1 - share)
 
 
-def _fit_batch_norm(norm, network, features, task):
+def _fit_batch_norm(norm, network, features, tasks):
     seen = []
     hook = norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
 
     def inputs():
         for batch in features:
-            network.answer(*batch, [task])
+            network.answer(*batch, tasks)
             while seen:  # none, where the task does not need it
                 frames = seen.pop()
                 yield frames.unsqueeze(0), torch.ones(1, device=frames.device)

@@ -14,9 +14,8 @@ from mtlaug_sb.inference.file_batches import answer_files
 from mtlaug_sb.inference.hub import fetch_model, is_hub_id
 from mtlaug_sb.inference.model_folder import MAX_BYTES, copy_model, read_model
 from mtlaug_sb.inference.network import embedding_of
-from mtlaug_sb.inference.padded_batches import padded_batches
 from mtlaug_sb.inference.settings import SETTINGS, checked, choose_device
-from mtlaug_sb.inference.sound_file import read_sound
+from mtlaug_sb.inference.sound_file import AudioError, read_sound
 from mtlaug_sb.inference.stream import Stream
 from mtlaug_sb.inference.timeline import stream_file
 from mtlaug_sb.masking import absolute_lengths
@@ -49,7 +48,7 @@ class EmotionRecognizer(nn.Module):
         super().__init__()
         self.description = description
         self.network = network.to(device).eval().requires_grad_(False)
-        self.of_training = statistics_of(self.network)
+        self.of_training = None  # statistics, once there are others
         self.device = device
         self.sample_rate = description["sample_rate"]
         self.main_task = description["main_task"]
@@ -213,7 +212,7 @@ class EmotionRecognizer(nn.Module):
         start, duration = heard(wavs[0]) if heard else (0, wavs.shape[1])
         return (start + torch.arange(len(weights)) * (duration / len(weights))) / self.sample_rate, weights
 
-    def adapt_to_speaker(self, paths, batch_size=16):
+    def adapt_to_speaker(self, paths, on_error=None):
         """Answer for one speaker from now on: by statistics of theirs beside the training speakers'.
 
         They are those of normalisation, which show what is usual for this voice and microphone; n recordings count
@@ -224,27 +223,39 @@ class EmotionRecognizer(nn.Module):
         ---------
         paths : list of str
             Files of the speaker, some eight or more; they may be those that are to be classified.
-        batch_size : int
-            Files at a time.
+        on_error : callable or None
+            As for ``classify_files``.
 
         Raises
         ------
         AudioError
-            (a ValueError) If a file cannot be used; the speaker before is kept then.
+            (a ValueError) If a file cannot be used, without ``on_error``.
         ValueError
-            If there is no file.
+            If there is no file that can be used. The speaker before is kept then.
         """
-        paths = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-        if not paths:
-            raise ValueError("there is no recording of the speaker to adapt to")
-        batches = padded_batches([self.load_audio(path) for path in paths], batch_size)
-        batches = [(wavs.to(self.device), lengths.to(self.device)) for _, wavs, lengths in batches]
+        wavs = []
+        for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
+            try:
+                wavs.append(self.load_audio(path).to(self.device))
+            except AudioError as error:
+                if on_error is None:
+                    raise
+                on_error(path, error)
+        before = statistics_of(self.network)
         self.forget_speaker()
-        adapt(self.network, {"speaker": batches}, self.main_task, relevance=RELEVANCE)
+        if self.of_training is None:
+            self.of_training = before
+        alone = [(wav.unsqueeze(0), wav.new_ones(1)) for wav in wavs]
+        try:
+            adapt(self.network, {"the speaker": alone}, list(self.network.heads), relevance=RELEVANCE)
+        except BaseException:
+            use_statistics(self.network, before)
+            raise
 
     def forget_speaker(self):
         """Answer for anybody again."""
-        use_statistics(self.network, self.of_training)
+        if self.of_training is not None:
+            use_statistics(self.network, self.of_training)
 
     def timeline(self, path, window_s=None, hop_s=None, unsure_below=None, progress=False):
         """A generator of ``Segment``, one per hop, over a recording of any length, in constant memory.

@@ -24,14 +24,20 @@ def labelled(target, cell, named):
     return target
 
 
-def test_set(target, class_label):
+def identify(target, class_label):
     """What identifies recordings with their classes: 16 hexadecimal digits."""
     pairs = sorted((r.get("recording") or r["path"], str(r[class_label])) for r in target.values())
     return hashlib.sha1(json.dumps(pairs).encode()).hexdigest()[:16]
 
 
 def check_unseen(cell, target):
-    """Refuse a test corpus of which the cell's training has met a speaker or a recording."""
+    """Refuse a test corpus of which the cell's training has met a speaker or a recording.
+
+    Raises
+    ------
+    SpeakerLeak
+        If it has; names the speaker and the split.
+    """
     for split in ("train", "valid", "unlabelled"):
         if (cell.folder / "save" / f"{split}.json").is_file():
             seen = cell.records(split).values()

@@ -2,33 +2,44 @@
 
 import torch
 
-from mtlaug_sb.robustness.surroundings import seeded_generator
+from mtlaug_sb.dataio.splits import person
+from mtlaug_sb.robustness.surroundings import number_of, recording_of
 
 
 def by_speaker(utterances):
-    """{speaker: their utterances}."""
+    """{speaker: their utterances}.
+
+    Raises
+    ------
+    ValueError
+        If nobody knows who speaks.
+    """
     groups = {}
     for utterance in utterances:
-        groups.setdefault(utterance.record["speaker"], []).append(utterance)
+        whose = person(utterance.record)
+        if whose is None or whose[1] == "unknown":  # so corpus/joined calls them
+            raise ValueError(f"who speaks in '{utterance.id}' is not known: there are no statistics by speaker")
+        groups.setdefault(whose, []).append(utterance)
     return groups
 
 
 def draw_enrolment(utterances, n, seed=0):
-    """``n`` utterances of each speaker, drawn by a seed and the speaker's name alone, and all others.
+    """``n`` utterances of each speaker, and all others; which is first drawn depends on the seed and its samples alone.
 
     Raises
     ------
     ValueError
         If a speaker has no others.
     """
-    enrolled, tested = [], []
+    enrolled = []
     for speaker, own in by_speaker(utterances).items():
         if len(own) <= n:
-            raise ValueError(f"enrolment of {n}: speaker {speaker} has {len(own)} utterances, and none is left to test")
-        order = torch.randperm(len(own), generator=seeded_generator(f"{seed} {speaker}")).tolist()
-        enrolled += [own[i] for i in order[:n]]
-        tested += [own[i] for i in sorted(order[n:])]
-    return enrolled, tested
+            name = "/".join(speaker)
+            raise ValueError(f"enrolment of {n}: speaker {name} has {len(own)} utterances, and none is left to test")
+        drawn = sorted(own, key=lambda u: number_of(f"{seed} enrolment {recording_of(u)}"))
+        enrolled += drawn[:n]
+    ids = {utterance.id for utterance in enrolled}
+    return enrolled, [utterance for utterance in utterances if utterance.id not in ids]
 
 
 class SpeakerBySpeaker:

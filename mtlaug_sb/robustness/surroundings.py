@@ -195,12 +195,16 @@ def samples_hash(wav):
     return hashlib.sha1(np.ascontiguousarray(wav.numpy()).tobytes()).hexdigest()[:16]
 
 
-def seeded_generator(text):
-    """A generator whose draws follow from a text."""
-    return torch.Generator().manual_seed(int.from_bytes(hashlib.sha1(text.encode()).digest()[:7], "big"))
+def recording_of(utterance):
+    """What identifies its samples, whatever it is called."""
+    return utterance.record.get("recording") or samples_hash(utterance.wav)  # which it is, where it was read
+
+
+def number_of(text):
+    """A number that follows from a text, as if it were drawn."""
+    return int.from_bytes(hashlib.sha1(text.encode()).digest()[:7], "big")
 
 
 def _generator(seed, name, utterance):
     """By the samples, not by the name: an utterance is heard in one noise, whatever a corpus reader calls it."""
-    recording = utterance.record.get("recording") or samples_hash(utterance.wav)  # which it is, where it was read
-    return seeded_generator(f"{seed} {name} {recording}")
+    return torch.Generator().manual_seed(number_of(f"{seed} {name} {recording_of(utterance)}"))

@@ -10,7 +10,7 @@ from mtlaug_sb.baselines.functionals import Functionals
 from mtlaug_sb.baselines.linear_svm import LinearSVM, standardiser
 from mtlaug_sb.dataio.manifest import read_manifest
 from mtlaug_sb.inference import EmotionRecognizer
-from mtlaug_sb.inference.adaptation import adapt, use_statistics
+from mtlaug_sb.inference.adaptation import adapt, statistics_of, use_statistics
 from mtlaug_sb.inference.network import embedding_of
 from mtlaug_sb.inference.padded_batches import padded_batches
 
@@ -41,6 +41,7 @@ class TrainedNetwork:
         self.model = EmotionRecognizer.from_hparams(folder, run_opts={"device": device}, plugins=plugins)
         self.network, self.device, self.batch_size = self.model.network, device, batch_size
         self.classes, self.sample_rate = self.model.labels, self.model.sample_rate
+        self.of_training = statistics_of(self.network)
 
     def probabilities(self, wavs):
         """[utterances, classes], float64, of samples [time] each; as in predictions.csv, not calibrated."""
@@ -59,7 +60,8 @@ class TrainedNetwork:
             ]
             for whose, wavs in wavs_of.items()
         }
-        self.statistics = adapt(self.network, batches_of, self.model.main_task, self_training, relevance)
+        use_statistics(self.network, self.of_training)
+        self.statistics = adapt(self.network, batches_of, [self.model.main_task], self_training, relevance)
 
     def turn_to(self, whose):
         """Take the statistics of one of those that ``adapt_to`` was given."""
