@@ -6,9 +6,12 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from small_model import write_small_model
 
+from mtlaug_sb import make
 from mtlaug_sb.baselines.linear_svm import standardiser
 from mtlaug_sb.frame_batch_norm import FrameBatchNorm
-from mtlaug_sb.inference.adaptation import statistics_of
+from mtlaug_sb.inference.adaptation import adapt, statistics_of
+from mtlaug_sb.inference.network import Network
+from mtlaug_sb.normalization import GlobalNormalization
 from mtlaug_sb.robustness.cells import Utterance
 from mtlaug_sb.robustness.speaker_by_speaker import SpeakerBySpeaker, by_speaker, draw_enrolment
 from mtlaug_sb.robustness.systems import TrainedNetwork
@@ -142,6 +145,18 @@ def test_a_condition_speaker_by_speaker_keeps_the_order():
 
 def records(n):
     return [Utterance(str(i), {"corpus": "c", "speaker": str(i % 2), "recording": f"r{i}"}, None, "anger") for i in range(n)]
+
+
+def test_every_task_that_will_be_asked_is_adapted():
+    heads = {name: make("head/statistics_pooling", input_size=16, n_classes=3) for name in ("emotion", "gender")}
+    encoder = make("encoder/cnn", input_size=20, channels=[16], kernel_sizes=[8], strides=[4])
+    features, norm = make("features/log_mel", n_mels=20, n_fft=512), GlobalNormalization(20)
+    network = Network(features, norm, encoder, heads, {"emotion": -1, "gender": -1}).eval()
+    batches = [(torch.rand(3, 16000), torch.ones(3))]
+    for tasks in (["emotion"], ["emotion", "gender"]):
+        adapt(network, {"all": batches}, tasks)
+        changed = [bool(m.running_mean.any()) for m in network.heads["gender"].modules() if isinstance(m, FrameBatchNorm)]
+        assert changed == [len(tasks) == 2]
 
 
 def test_nobody_knows_who_speaks():
