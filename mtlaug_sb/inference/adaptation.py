@@ -29,10 +29,10 @@ def adapt(network, batches_of, tasks, self_training=False, relevance=0.0):
         Then solve the first one's head, too, for what it takes all these utterances to be: see
         ``DiscriminantAnalysis.adapt``.
     relevance : float
-        Of n utterances the statistics count n / (n + relevance), the network's own the rest, as in adaptation by maximum a
-        posteriori, but without what its variance has of the means' distance (Gauvain, Lee, "Maximum a
-        posteriori estimation for multivariate Gaussian mixture observations of Markov chains", IEEE Trans. Speech and Audio
-        Processing 2(2), 1994; the name: Reynolds, Quatieri, Dunn, Digital Signal Processing 10, 2000).
+        Of n utterances the statistics count n / (n + relevance), the network's own the rest: buffer by buffer, a
+        mean, a variance or a deviation. Maximum a posteriori adaptation (Gauvain, Lee, IEEE Trans. Speech and Audio
+        Processing 2(2), 1994), whose name for the number this is (Reynolds, Quatieri, Dunn, Digital Signal Processing 10,
+        2000), would add to a variance how far the means are apart.
 
     Returns
     -------

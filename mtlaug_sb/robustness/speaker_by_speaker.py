@@ -24,7 +24,7 @@ def by_speaker(utterances):
 
 
 def draw_enrolment(utterances, n, seed=0):
-    """``n`` utterances of each speaker, and all others; which is first drawn depends on the seed and its samples alone.
+    """``n`` utterances of each speaker, and all others. They are drawn in an order of the seed and the samples alone.
 
     Raises
     ------

@@ -56,7 +56,8 @@ class TrainedNetwork:
         """Normalise, also in the batch normalisations, by the statistics of {whose: samples [time] each}; see ``adapt``."""
         batches_of = {
             whose: [
-                (wavs.to(self.device), lengths.to(self.device)) for _, wavs, lengths in padded_batches(wavs, self.batch_size)
+                (padded.to(self.device), lengths.to(self.device))
+                for _, padded, lengths in padded_batches(wavs, self.batch_size)
             ]
             for whose, wavs in wavs_of.items()
         }
