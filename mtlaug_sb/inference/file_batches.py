@@ -19,7 +19,7 @@ def answer_files(model, paths, tasks, batch_size, unsure_below, on_error, progre
             with open_sound(path) as file:
                 durations[i] = file.frames / file.samplerate
         except AudioError as error:
-            _report(on_error, path, error)
+            report(on_error, path, error)
     with tqdm(total=len(durations), unit="file", disable=not progress) as bar:
         for rows in _batches(durations, batch_size):
             wavs = {}
@@ -27,7 +27,7 @@ def answer_files(model, paths, tasks, batch_size, unsure_below, on_error, progre
                 try:
                     wavs[i] = read_sound(paths[i], model.sample_rate, model.settings["max_duration_s"])
                 except AudioError as error:
-                    _report(on_error, paths[i], error)
+                    report(on_error, paths[i], error)
             if wavs:
                 answers |= zip(
                     wavs, _answer(model, [paths[i] for i in wavs], [*wavs.values()], tasks, unsure_below), strict=True
@@ -73,7 +73,8 @@ def _named(task, predictions):
     return [dict(zip(task["classes"], row, strict=True)) for row in scores.tolist()]
 
 
-def _report(on_error, path, error):
+def report(on_error, path, error):
+    """Tell of a file that cannot be used; without ``on_error`` raise."""
     if on_error is None:
         raise error
     on_error(path, error)

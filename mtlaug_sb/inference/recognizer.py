@@ -10,7 +10,7 @@ from mtlaug_sb.inference.adaptation import RELEVANCE, adapt, statistics_of, use_
 from mtlaug_sb.inference.answers import classify_logits
 from mtlaug_sb.inference.building import build_augmentations
 from mtlaug_sb.inference.description import ModelError
-from mtlaug_sb.inference.file_batches import answer_files
+from mtlaug_sb.inference.file_batches import answer_files, report
 from mtlaug_sb.inference.hub import fetch_model, is_hub_id
 from mtlaug_sb.inference.model_folder import MAX_BYTES, copy_model, read_model
 from mtlaug_sb.inference.network import embedding_of
@@ -238,9 +238,7 @@ class EmotionRecognizer(nn.Module):
             try:
                 wavs.append(self.load_audio(path).to(self.device))
             except AudioError as error:
-                if on_error is None:
-                    raise
-                on_error(path, error)
+                report(on_error, path, error)
         before = statistics_of(self.network)
         self.forget_speaker()
         if self.of_training is None:
