@@ -24,6 +24,12 @@ def zero_padding(frames, lengths):
     return torch.where(mask.view(*mask.shape, *[1] * (frames.ndim - 2)), frames, 0.0)
 
 
+def rows_where(mask):
+    """The rows for which ``mask`` [batch] is true, as an index; of all of them it selects a view, and spares the copies."""
+    rows = mask.nonzero().squeeze(1)
+    return slice(None) if len(rows) == len(mask) else rows
+
+
 def trim(frames, lengths):
     """``frames`` [batch, frames, ...] cut to the longest valid row, and the relative lengths that then hold."""
     steps = absolute_lengths(lengths, frames.shape[1])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from mtlaug_sb.masking import absolute_lengths, valid_mask, zero_padding
+from mtlaug_sb.masking import absolute_lengths, rows_where, valid_mask, zero_padding
 
 logger = logging.getLogger(__name__)
 
@@ -135,10 +135,10 @@ class AugmentationPolicy(nn.Module):
         types = draw.types.clone()
         changed = []
         for index, name in enumerate(self.names[1:], start=1):
-            rows = (types == index).nonzero().squeeze(1)
-            effect = self.effects[name]
-            if effect.domain != domain or len(rows) == 0:
+            effect, drawn = self.effects[name], types == index
+            if effect.domain != domain or not drawn.any():
                 continue
+            rows = rows_where(drawn)
             before = inputs[rows], lengths[rows], {k: t[rows] for k, t in targets.items()}
             # a second copy, as an effect may write into what it is given
             given = before[0].clone(), before[1].clone(), {k: t.clone() for k, t in before[2].items()}
@@ -146,7 +146,7 @@ class AugmentationPolicy(nn.Module):
                 after = *effect.vary(*given[:2], draw.variants[rows]), given[2]
             else:
                 after = effect(*given, self.generator)
-            types[rows[_same(before, after).cpu()]] = 0
+            types[rows] = torch.where(_same(before, after).cpu(), 0, index)
             changed.append((rows, after))
         if changed:
             inputs, lengths, targets = _merge(changed, inputs, lengths, targets)
@@ -174,8 +174,8 @@ def _same(before, after):
     size = old.shape[1]
     same = absolute_lengths(old_lengths, size) == absolute_lengths(new_lengths, new.shape[1])
     overlap = min(size, new.shape[1])
-    equal = (old[:, :overlap] == new[:, :overlap]).reshape(len(old), overlap, -1).all(2)
-    return same & (equal | ~valid_mask(old_lengths, size)[:, :overlap]).all(1)
+    padding = ~valid_mask(old_lengths, size)[:, :overlap].view(len(old), overlap, *[1] * (old.ndim - 2))
+    return same & ((old[:, :overlap] == new[:, :overlap]) | padding).flatten(1).all(1)
 
 
 def _merge(changed, inputs, lengths, targets):

@@ -2,7 +2,7 @@
 
 import torch
 
-from mtlaug_sb.masking import absolute_lengths, labelled_rows, reverse_valid, strided_lengths, trim, valid_mask
+from mtlaug_sb.masking import absolute_lengths, labelled_rows, reverse_valid, rows_where, strided_lengths, trim, valid_mask
 
 
 def test_absolute_lengths_are_exact_for_hours_of_audio():
@@ -38,3 +38,10 @@ def test_trim():
     x, lengths = trim(torch.rand(2, 10, 3), torch.tensor([0.5, 0.2]))
     assert x.shape == (2, 5, 3)
     assert valid_mask(lengths, 5).sum(1).tolist() == [5, 2]
+
+
+def test_rows_where_all_are_chosen_are_a_view():
+    x = torch.arange(3)
+    assert x[rows_where(x > 0)].tolist() == [1, 2]
+    assert len(x[rows_where(x > 5)]) == 0
+    assert x[rows_where(x >= 0)].data_ptr() == x.data_ptr()

@@ -12,6 +12,18 @@ from mtlaug_sb.masking import absolute_lengths, valid_mask
 from mtlaug_sb.policy import AugmentationPolicy
 
 
+class InPadding(nn.Module):
+    """Writes where nothing is heard."""
+
+    def __init__(self, domain):
+        super().__init__()
+        self.domain = domain
+
+    def forward(self, inputs, lengths, targets, generator):
+        inputs[~valid_mask(lengths, inputs.shape[1])] = 7.0
+        return inputs, lengths, targets
+
+
 class Louder(nn.Module):
     """Writes into its input, as several of SpeechBrain's effects do."""
 
@@ -65,15 +77,22 @@ def test_labels_are_one_hot_in_the_order_of_the_names():
 
 
 @pytest.mark.parametrize(
-    "effect", [Speed([100]), SpecAugment(time_share=0.0, frequency_share=0.0, time_masks=1, frequency_masks=1)]
+    "effect",
+    [
+        Speed([100]),
+        SpecAugment(time_share=0.0, frequency_share=0.0, time_masks=1, frequency_masks=1),
+        InPadding("waveform"),
+        InPadding("features"),
+    ],
 )
 def test_an_effect_without_effect_is_none(effect):
     if isinstance(effect, SpecAugment):
         effect.frequency_share = effect.time_share = -1e-9  # widths below one: nothing is hidden
     policy = AugmentationPolicy({"nothing": effect}, probabilities={"none": 0.0, "nothing": 1.0})
     inputs = torch.rand(4, 200) if effect.domain == "waveform" else torch.rand(4, 20, 10)
-    _, _, _, draw = policy.apply(effect.domain, policy.draw(4), inputs, torch.ones(4), {})
+    new, lengths, _, draw = policy.apply(effect.domain, policy.draw(4), inputs, torch.tensor([1.0, 1.0, 0.5, 1.0]), {})
     assert draw.types.tolist() == [0, 0, 0, 0]
+    assert not new[~valid_mask(lengths, new.shape[1])].any()
 
 
 def test_a_mixup_row_without_partner_is_none():
@@ -82,8 +101,9 @@ def test_a_mixup_row_without_partner_is_none():
     assert draw.types.tolist() == [0]
 
 
-def test_nothing_is_changed_in_place():
-    policy = AugmentationPolicy({"louder": Louder(), "mixup": Mixup()})
+@pytest.mark.parametrize("probabilities", [None, {"none": 0.0, "louder": 1.0, "mixup": 0.0}])
+def test_nothing_is_changed_in_place(probabilities):
+    policy = AugmentationPolicy({"louder": Louder(), "mixup": Mixup()}, probabilities)
     wavs, features, targets = torch.rand(16, 100), torch.rand(16, 20, 10), {"a": torch.eye(16)}
     before = wavs.clone(), features.clone(), targets["a"].clone()
     new_wavs, _, _, _, draw = both_domains(policy, wavs, features, torch.ones(16), targets)

@@ -58,6 +58,17 @@ def test_the_same_as_dictionaries_in_memory_and_on_disk(tmp_path, monkeypatch, n
     assert records.latest("speaker", "odd") == {r["speaker"]: r.get("odd") for r in plain.values()}
 
 
+def test_texts_of_rows_in_any_order_near_and_far():
+    plain = {
+        f"u{i}": {"path": f"{i}.wav", "text": f"{chr(233 if i == 7 else 101)}{i}"} for i in range(6000)
+    }  # one is no ASCII
+    records = Records.of(plain)
+    for places in ([], [4321], range(100, 200), range(199, 100, -1), [7, 8], [5999, 3, 3000]):
+        chosen = records.select(np.array(places, dtype=np.int64))
+        lines = itertools.chain.from_iterable(chosen.json_lines())
+        assert [json.loads(f"{{{line}}}") for line in lines] == [{f"u{i}": plain[f"u{i}"]} for i in places]
+
+
 def test_records_differ_where_they_do():
     plain = made(30)
     for key, value in {"text": "another", "duration_s": 9.0, "odd": 1}.items():
@@ -92,9 +103,12 @@ def test_splits_of_tables_are_those_of_dictionaries():
         assert splits == same
         assert {r["speaker"] for r in splits["test"].values()} == {"s3"}
     check_splits(same, "emotion", ["anger"])
-    copy = next(iter(same["test"].values())) | {"speaker": None}
-    with pytest.raises(SpeakerLeak, match=rf"recording {copy['path']}"):
-        check_splits(same | {"unlabelled": Records.of({"copy": copy})}, "emotion", ["anger"])
+    check_splits(same | {"valid": Records()}, "emotion", ["anger"])
+    for copied in itertools.islice(same["test"].values(), 5):
+        more = {f"new {i}": copied | {"speaker": None, "path": f"{i}.wav"} for i in range(20)}
+        more["copy"] = copied | {"speaker": None}
+        with pytest.raises(SpeakerLeak, match=rf"recording {copied['path']}"):
+            check_splits(same | {"unlabelled": Records.of(more)}, "emotion", ["anger"])
 
 
 # ---------------------------------------------------------------------- very large corpora

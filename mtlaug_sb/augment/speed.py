@@ -4,7 +4,7 @@ import torch
 import torchaudio
 from torch import nn
 
-from mtlaug_sb.masking import absolute_lengths
+from mtlaug_sb.masking import absolute_lengths, rows_where
 from mtlaug_sb.registry import register
 
 
@@ -53,7 +53,7 @@ class Speed(nn.Module):
         samples = -(-samples * 100 // percents)
         wavs = inputs.new_zeros(len(inputs), int(samples.max()))
         for variant in variants.unique():
-            rows = (variants == variant).nonzero().squeeze(1).to(inputs.device)
+            rows = rows_where(variants == variant)
             resampled = self.resamplers[variant](inputs[rows])[:, : wavs.shape[1]]
             wavs[rows, : resampled.shape[1]] = resampled
         return wavs, samples / wavs.shape[1]

@@ -76,18 +76,15 @@ class Folder:
                 columns = [(i, name) for i, name in enumerate(names) if name and name not in KNOWN]
                 known = operator.itemgetter(*(names.index(name) if name in names else size for name in KNOWN))
                 for cells in reader:
-                    cells = [cell.strip() for cell in cells]
-                    if not any(cells):
+                    if len(cells) != size and not (cells := _fitting(cells, size, table, reader)):
                         continue
-                    if any(cells[size:]):
-                        raise ValueError(f"{table}: line {reader.line_num} has {len(cells)} cells, the header has {size}")
-                    if len(cells) < size:
-                        cells += [""] * (size - len(cells))
-                    cells[size:] = [""]  # a column that is not there
-                    path, name, speaker, seconds = known(cells)
+                    cells.append("")  # a column that is not there
+                    path, name, speaker, seconds = map(str.strip, known(cells))
                     if not path:
-                        raise ValueError(f"{table}: line {reader.line_num} has no path")
-                    labels = {label: cells[i] for i, label in columns if cells[i]}
+                        if any(map(str.strip, cells)):
+                            raise ValueError(f"{table}: line {reader.line_num} has no path")
+                        continue
+                    labels = {label: value for i, label in columns if (value := cells[i].strip())}
                     seconds = _seconds(seconds, table, reader) if seconds else None
                     file = path if os.path.isabs(path) else folder + path
                     yield self._utterance(name or path, file, speaker or None, labels, seconds)
@@ -99,6 +96,13 @@ class Folder:
     def _utterance(self, name, path, speaker, labels, duration_s=None):
         labels = {k: self.rename.get(v, v) for k, v in labels.items()} if self.rename else labels
         return Utterance(name, path, speaker, labels, duration_s)
+
+
+def _fitting(cells, size, table, reader):
+    """The cells of a row that has more or fewer than the header; none of an empty line."""
+    if any(map(str.strip, cells[size:])):
+        raise ValueError(f"{table}: line {reader.line_num} has {len(cells)} cells, the header has {size}")
+    return cells[:size] + [""] * (size - len(cells)) if cells else []
 
 
 def _seconds(text, table, reader):

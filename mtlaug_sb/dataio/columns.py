@@ -112,8 +112,16 @@ class Packed:
     def json(self, rows, before=""):
         """As of Distinct."""
         ends = np.asarray(self.ends)
-        bounds = zip(ends[rows].tolist(), ends[rows + 1].tolist(), strict=True)
-        texts = [self.content[start:end].decode() for start, end in bounds]
+        starts, ends = ends[rows], ends[rows + 1]
+        first, last = (int(starts.min()), int(ends.max())) if len(rows) else (0, 0)
+        together = self.content[first:last]
+        # of plain text all at once, where the rows are near to one another: a third of the time
+        if last - first < 2 * (ends - starts).sum() and together.isascii():
+            content, starts, ends = together.decode(), starts - first, ends - first
+            texts = [content[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+        else:
+            bounds = zip(starts.tolist(), ends.tolist(), strict=True)
+            texts = [self.content[start:end].decode() for start, end in bounds]
         return [before + text if text else "" for text in texts] if before else texts
 
     @property

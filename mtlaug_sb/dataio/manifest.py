@@ -7,8 +7,10 @@ import itertools
 import json
 import logging
 import os
+from array import array
 from collections import Counter
 
+import numpy as np
 from tqdm import tqdm
 
 from mtlaug_sb.atomic import write_atomically
@@ -59,7 +61,7 @@ def build_manifest(corpus, data_folder, read_audio, skip_bad_audio=False):
     if not first:
         raise FileNotFoundError(f"no utterance of corpus '{name}' below '{data_folder}'; is data_folder right?")
     many = len(first) > MANY
-    places, records, bad, n = _Places(), Records(), [], 0
+    places, records, hashes, bad, n = _Places(), Records(), array("q"), [], 0
     with (
         tqdm(desc=f"checking {name}", total=None if many else len(first), unit="file", leave=False, delay=1) as bar,
         _no_garbage_collection(),
@@ -77,11 +79,13 @@ def build_manifest(corpus, data_folder, read_audio, skip_bad_audio=False):
                 except AudioError as error:
                     bad.append(str(error))
                 bar.update()
-            records.extend_columns([u.id for u in usable], _columns(name, usable, files))
+            ids = [u.id for u in usable]
+            hashes.extend(map(hash, ids))
+            records.extend_columns(ids, _columns(name, usable, files))
             n += len(chunk)
             bar.update(n - bar.n)
     n_opened = len(records) - records.counts("recording").get(None, 0)
-    _check_ids(records, name)
+    _check_ids(records, np.sort(hashes), name)
     _tell_bad(bad, n, name, skip_bad_audio and len(records))
     if n_opened < len(records):
         _check_sample(records.where("recording", lambda r: r is None), read_audio, name, skip_bad_audio)
@@ -146,9 +150,7 @@ def _chunks(*iterables):
         yield chunk
 
 
-def _check_ids(records, name):
-    hashes = records.hashes_of_ids()
-    hashes.sort()
+def _check_ids(records, hashes, name):
     if (hashes[1:] == hashes[:-1]).any():  # unlikely of two different ids: counted exactly
         utterance, n = Counter(iter(records)).most_common(1)[0]
         if n > 1:

@@ -200,10 +200,6 @@ class Records(Mapping):
             chunks.append(np.fromiter(map(hash, chosen), np.int64, len(rows)))
         return np.concatenate(chunks) if chunks else np.zeros(0, np.int64)
 
-    def hashes_of_ids(self):
-        """As ``hashes``, of the ids."""
-        return np.fromiter(map(hash, self), np.int64, len(self))
-
     def json_lines(self):
         """JSON of all records, a line each: chunks of text."""
         shown = self._shown()

@@ -136,10 +136,10 @@ def check_splits(splits, label, names):
         for value in people(records):
             if seen.setdefault(value, side) != side:
                 raise SpeakerLeak(f"speaker {value} is in the {seen[value]} split and in the {split} split")
-    hashes = {split: np.unique(records.hashes("recording", "path")) for split, records in splits.items()}
+    hashes = {split: records.hashes("recording", "path") for split, records in splits.items()}
     for split, other in itertools.combinations(splits, 2):
-        if sides[split] != sides[other] and len(both := np.intersect1d(hashes[split], hashes[other], assume_unique=True)):
-            there = [_recordings(splits[s], set(both.tolist())) for s in (split, other)]
+        if sides[split] != sides[other] and (both := _common(hashes[split], hashes[other])):
+            there = [_recordings(splits[s], both) for s in (split, other)]
             for value in there[0].keys() & there[1].keys():
                 paths = [part[value] for part in there]
                 raise SpeakerLeak(f"recording {paths[0]} is in the {split} split, and as {paths[1]} in the {other} split")
@@ -180,6 +180,16 @@ def _count(table, label):
 def _same_kind(records, part):
     """A part of the records as what they were given as: a dictionary of the same records, or a table."""
     return part if isinstance(records, Records) else {k: records[k] for k in part}
+
+
+def _common(some, others):
+    """A set of the integers that are in both arrays; fast where one of them is short, as a test split is."""
+    few, many = sorted((some, others), key=len)
+    if not len(few):
+        return set()
+    few = np.sort(few)
+    found = few[np.searchsorted(few, many).clip(max=len(few) - 1)] == many
+    return set(many[found].tolist())
 
 
 def _recordings(records, hashes):
