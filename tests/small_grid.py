@@ -14,8 +14,8 @@ from mtlaug_sb.robustness.systems import TrainedNetwork
 FOLDS = {"s01+s02": ["s01", "s02"], "s03+s04": ["s03", "s04"]}
 
 
-def write_small_grid(folder, corpus_folder, seeds=(0, 1)):
-    """Write it; returns the folder."""
+def write_small_grid(folder, corpus_folder, seeds=(0, 1), **model):
+    """Write it, of ``write_small_model``'s options; returns the folder."""
     read_audio = AudioReader()
     records = build_manifest(Synthetic(n_speakers=4, n_utterances=2), str(corpus_folder), read_audio)
     repeats = {seed: [] for seed in seeds}
@@ -23,7 +23,7 @@ def write_small_grid(folder, corpus_folder, seeds=(0, 1)):
         for fold, speakers in FOLDS.items():
             cell = folder / f"seed_{seed}" / f"fold_{fold}"
             (cell / "save").mkdir(parents=True)
-            write_small_model(cell / "model", temperature=2.0)
+            write_small_model(cell / "model", temperature=2.0, **model)
             system = TrainedNetwork(cell)
             names = list(system.classes)
             test = {k: r for k, r in records.items() if r["speaker"] in speakers}

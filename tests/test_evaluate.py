@@ -196,6 +196,35 @@ def test_who_is_enrolled_is_not_tested(grid, tmp_path, monkeypatch):
         evaluate(grid, *asked[:-1], f"--output_folder={tmp_path}/b", "--enrolment=8")
 
 
+def test_self_training_speaker_by_speaker_in_noise(tiny_corpus, noise, tmp_path, monkeypatch):
+    from mtlaug_sb.robustness.systems import TrainedNetwork
+
+    turned, turn_to = [], TrainedNetwork.turn_to
+    monkeypatch.setattr(TrainedNetwork, "turn_to", lambda self, whose: turned.append(whose) or turn_to(self, whose))
+    solved = write_small_grid(tmp_path / "solved", tiny_corpus, seeds=(0,), functionals=True)
+    asked = ("--by_speaker", f"--noise={noise}/hum", "--snr_db=10,0")
+    evaluate(solved, *asked, "--self_training")
+    # each cell's two speakers, in silence and in noise, of which both levels are answered in one go
+    assert turned == [("synthetic", s) for pair in (("s01", "s02"), ("s03", "s04")) for _ in range(2) for s in pair]
+    out = solved / "robustness_self_training_by_speaker"
+    answered = {}
+    for condition in ("clean", "noise_hum/10dB", "noise_hum/0dB"):
+        settings = json.loads((out / condition / "summary.json").read_text())["settings"]
+        assert settings["normalization"].endswith("of each speaker, relevance 8")
+        assert settings["self_training"] is True
+        answered[condition] = rows_of(out / condition / "predictions_seed_0.csv")
+    assert [r["id"] for r in answered["noise_hum/0dB"]] == [r["id"] for r in answered["clean"]]
+    assert all(r["heard"] for r in answered["noise_hum/0dB"])
+    assert len({tuple(r["p_anger"] for r in rows) for rows in answered.values()}) == 3
+    # each utterance hears what it hears when nobody is adapted to
+    evaluate(solved, *asked[1:], f"--output_folder={tmp_path}/plain")
+    plain = rows_of(tmp_path / "plain" / "noise_hum" / "0dB" / "predictions_seed_0.csv")
+    assert {r["id"]: r["heard"] for r in plain} == {r["id"]: r["heard"] for r in answered["noise_hum/0dB"]}
+    evaluate(solved, *asked, "--target_statistics")
+    statistics_alone = rows_of(solved / "robustness_target_statistics_by_speaker" / "clean" / "predictions_seed_0.csv")
+    assert [r["p_anger"] for r in statistics_alone] != [r["p_anger"] for r in answered["clean"]]
+
+
 @pytest.fixture
 def foreign(tmp_path):
     """A CSV of another corpus: its own names of the classes, an utterance of nobody, a broken file."""
@@ -256,6 +285,12 @@ def test_the_svm_in_the_same_noise(grid, noise, arguments, spectra, monkeypatch,
     out = tmp_path / "svm" / "robustness"
     again = {r["id"]: r["p_anger"] for r in rows_of(out / "clean" / "predictions_seed_0.csv")}
     assert again == {r["id"]: r["p_anger"] for r in rows_of(tmp_path / "svm" / "predictions_seed_0.csv")}
+    evaluate(tmp_path / "svm", "--target_statistics", "--by_speaker")
+    own = rows_of(tmp_path / "svm" / "robustness_target_statistics_by_speaker" / "clean" / "predictions_seed_0.csv")
+    assert [r["id"] for r in own] == list(again)
+    assert {r["id"]: r["p_anger"] for r in own} != again
+    with pytest.raises(ValueError, match="an SVM is none"):
+        evaluate(tmp_path / "svm", "--self_training")
     evaluate(grid, f"--noise={noise}", "--snr_db=0", "--seeds=0", f"--output_folder={tmp_path}/net")
     heard = [
         {r["id"]: r["heard"] for r in rows_of(folder / "noise_hum" / "0dB" / "predictions_seed_0.csv")}

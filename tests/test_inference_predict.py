@@ -67,6 +67,17 @@ def test_what_is_usual_for_a_speaker(run, voices, folder):
         predict.main([str(folder), str(voices[0]), "--speaker", "none.wav"])
 
 
+def test_a_speaker_with_a_bad_recording_on_a_timeline(run, voices, tmp_path, capsys):
+    (tmp_path / "bad.wav").write_bytes(b"no audio")
+    asked = (voices[0], "--timeline", "--speaker")
+    status, text = run(*asked, *voices, tmp_path / "bad.wav")
+    assert status == 0  # what was asked for is there
+    assert "--speaker: " in (err := capsys.readouterr().err)
+    assert "bad.wav" in err
+    assert rows(text) == rows(run(*asked, *voices)[1])
+    assert rows(text) != rows(run(*asked[:2])[1])
+
+
 def test_folders_recursively_with_other_tasks_as_json(run, voices):
     (voices[0].parent / "notes.txt").write_text("no audio")
     status, text = run(voices[0].parents[2], "--format", "json", "--tasks", "augmentation")
