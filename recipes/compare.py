@@ -5,6 +5,9 @@ A RESULT is the folder of a finished cross-validation (summary.json and predicti
 utterances, classes and folds. Prints the table: UAR, its spread over the repeats and its interval over speakers, recalls,
 and a test per pair of systems. With -o, writes comparison.md, .csv and .json, recalls.png, and confusion_<system>.png.
 
+  --among=LIST             ask for these classes only, such as anger,happiness,neutral,sadness: utterances of others are left
+                           out, and the likeliest of these is the answer. So systems that know more classes can be compared
+                           with others that know fewer
   -o, --output_folder=DIR  where to write
   --resamples=N            of the bootstrap over speakers (default 10000)
   --seed=N                 of the bootstrap (default 0)
@@ -29,19 +32,18 @@ def main(arguments):
         return None
     parser = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False)
     parser.add_argument("results", nargs="+", type=pathlib.Path)
+    parser.add_argument("--among", type=lambda text: [name.strip() for name in text.strip("[]").split(",") if name.strip()])
     parser.add_argument("-o", "--output_folder", type=pathlib.Path)
     parser.add_argument("--resamples", type=int, default=10000)
     parser.add_argument("--seed", type=int, default=0)
     options, unknown = parse_own(parser, arguments)
     if unknown:
-        raise ValueError(f"no option '{unknown[0]}'; known: --output_folder, --resamples, --seed")
+        raise ValueError(f"no option '{unknown[0]}'; known: --among, --output_folder, --resamples, --seed")
     if options.resamples < 1:
         raise ValueError(f"--resamples must be at least 1, is {options.resamples}")
-    comparison = compare(
-        [read_grid(folder, name) for folder, name in zip(options.results, names(options.results), strict=True)],
-        options.resamples,
-        options.seed,
-    )
+    named = zip(options.results, names(options.results), strict=True)
+    grids = [read_grid(folder, name, options.among) for folder, name in named]
+    comparison = compare(grids, options.resamples, options.seed)
     print(to_markdown(comparison))
     if options.output_folder:
         write(comparison, options.output_folder)

@@ -140,6 +140,32 @@ def grid(folder, changes=(), seeds=("0",), classes=("a", "b"), folds=None, speak
     return str(folder)
 
 
+def test_a_system_that_knows_more_classes_is_asked_among_some():
+    asked = ["anger", "happiness", "neutral", "sadness"]
+    eight, four = (RESULTS / name / "mtl_aug_pretrained" for name in ("ravdess_8_classes", "ravdess_6folds"))
+    result = compare.main([str(eight), str(four), f"--among={','.join(asked)}", "--resamples=10"])
+    repeats = [[r for r in rows if r["truth"] in asked] for rows in rows_of(eight).values()]
+    answers = [[r | {"prediction": max(asked, key=lambda c: float(r[f"p_{c}"]))} for r in rows] for rows in repeats]
+    wider, plain = result["systems"]
+    assert (result["classes"], result["utterances"]) == (asked, 672)
+    assert wider["UAR"] == pytest.approx(statistics.mean(map(uar, answers)))
+    assert plain["UAR"] == pytest.approx(statistics.mean(map(uar, rows_of(four).values())))
+    with pytest.raises(ValueError, match=r"6folds/mtl_aug_pretrained': no class 'calm'; there are anger"):
+        compare.main([str(eight), str(four), "--among=anger,calm"])
+
+
+def test_who_says_none_of_the_classes_asked_for_is_left_out(tmp_path):
+    folder = grid(tmp_path / "a", changes=[(k, 2, "b") for k in range(2)], folds=[["s1"], ["s2", "s3"]])
+    with pytest.raises(ValueError, match=r"which of a is the likeliest is not in its files"):
+        compare.main([folder, "--among=a"])
+    table = tmp_path / "a" / "predictions_seed_0.csv"
+    table.write_text(
+        "\n".join(f"{line},{'p_a' if k == 0 else 0.1}" for k, line in enumerate(table.read_text().splitlines()))
+    )
+    comparison = compare.main([folder, "--among=a"])
+    assert (comparison["speakers"], comparison["utterances"], comparison["folds"]) == (2, 4, 1)
+
+
 def test_one_system_has_a_table_and_no_tests(tmp_path, capsys):
     assert compare.main([grid(tmp_path / "one", wrong=3)])["tests"] == []
     assert "| one | 0.750 |" in capsys.readouterr().out

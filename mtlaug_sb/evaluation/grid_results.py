@@ -53,8 +53,17 @@ def uar(confusions):
         return np.nanmean(np.diagonal(confusions, axis1=-2, axis2=-1) / total, axis=-1)
 
 
-def read_grid(folder, name):
+def read_grid(folder, name, among=None):
     """The result in a folder that ``recipes/crossvalidate.py`` (or another recipe with its layout) has finished.
+
+    Arguments
+    ---------
+    folder : str
+        Of the grid.
+    name : str
+        What to call the system.
+    among : list of str or None
+        Ask it for these of its classes only: utterances of others are left out, and the likeliest of these is its answer.
 
     Raises
     ------
@@ -62,7 +71,7 @@ def read_grid(folder, name):
         If the folder holds no grid, or an unfinished one.
     ValueError
         If its files contradict each other: repeats over other utterances, an utterance twice, an unknown class, or
-        predictions that do not give the figures of summary.json.
+        predictions that do not give the figures of summary.json; or it does not know one of the classes asked for.
     """
     folder = pathlib.Path(folder)
     if not (folder / "summary.json").is_file():
@@ -76,44 +85,66 @@ def read_grid(folder, name):
         if not file.is_file():
             raise FileNotFoundError(f"'{file}' is missing: summary.json has that repeat")
     tables = {seed: read_predictions([file]) for seed, file in files.items()}
-    truths = {row["id"]: (row["speaker"], row["truth"]) for row in tables[seeds[0]]}
+    truths = _truths(tables[seeds[0]])
     speakers = sorted({speaker for speaker, _ in truths.values()})
-    confusions = np.zeros((len(seeds), len(speakers), len(classes), len(classes)), int)
-    for repeat, (seed, rows) in enumerate(tables.items()):
-        if {row["id"]: (row["speaker"], row["truth"]) for row in rows} != truths:
+    for seed, rows in tables.items():
+        if _truths(rows) != truths:
             raise ValueError(f"'{files[seed]}' is over other utterances, speakers or truths than '{files[seeds[0]]}'")
         for row in rows:
             for key in ("truth", "prediction"):
                 if row[key] not in classes:
                     raise ValueError(f"'{files[seed]}': the {key} of {row['id']} is '{row[key]}', none of {classes}")
-            place = classes.index(row["truth"]), classes.index(row["prediction"])
-            confusions[(repeat, speakers.index(row["speaker"]), *place)] += 1
     folds = sorted(map(sorted, summary.get("folds") or [[speaker] for speaker in speakers]))
     if sorted(s for fold in folds for s in fold) != speakers:
         raise ValueError(f"'{folder}': the folds of summary.json test {folds}, the predictions are of {speakers}")
     level = summary.get("level")
     condition = f"{summary.get('condition', '')} {'' if level is None else level}".strip()
-    heard = {row["id"]: row["heard"] for row in tables[seeds[0]] if "heard" in row}
-    result = GridResult(name, classes, seeds, speakers, folds, truths, confusions, condition, heard)
-    for what, recomputed in (("UAR", uar(confusions.sum(1))), ("mean_of_folds_UAR", fold_uars(result).mean(1))):
+    result = _result(name, classes, tables, folds, condition)
+    for what, recomputed in (("UAR", uar(result.confusions.sum(1))), ("mean_of_folds_UAR", fold_uars(result).mean(1))):
         said = [summary["repeats"][seed][what] for seed in seeds]
         if not np.allclose(said, recomputed, atol=1e-6):
             raise ValueError(f"'{folder}': {what} is {said} by summary.json and {recomputed.tolist()} by the predictions")
-    return result
+    if not among:
+        return result
+    if unknown := set(among) - set(classes):
+        raise ValueError(f"'{folder}': no class '{min(unknown)}'; there are {', '.join(classes)}")
+    if not all(f"p_{name}" in rows[0] for rows in tables.values() for name in among):
+        raise ValueError(f"'{folder}': which of {', '.join(among)} is the likeliest is not in its files: no probabilities")
+    tables = {seed: [_asked_among(among, row) for row in rows if row["truth"] in among] for seed, rows in tables.items()}
+    return _result(name, list(among), tables, folds, condition)
+
+
+def _truths(rows):
+    return {row["id"]: (row["speaker"], row["truth"]) for row in rows}
+
+
+def _asked_among(classes, row):
+    """A prediction whose answer is the likeliest of some classes."""
+    return {**row, "prediction": max(classes, key=lambda name: float(row[f"p_{name}"]))}
+
+
+def _result(name, classes, tables, folds, condition=""):
+    """A result of {seed: rows of predictions}."""
+    first = next(iter(tables.values()))
+    truths = _truths(first)
+    speakers = sorted({speaker for speaker, _ in truths.values()})
+    folds = [there for fold in folds if (there := [s for s in fold if s in speakers])]
+    confusions = np.zeros((len(tables), len(speakers), len(classes), len(classes)), int)
+    for repeat, rows in enumerate(tables.values()):
+        for row in rows:
+            place = classes.index(row["truth"]), classes.index(row["prediction"])
+            confusions[(repeat, speakers.index(row["speaker"]), *place)] += 1
+    heard = {row["id"]: row["heard"] for row in first if "heard" in row}
+    return GridResult(name, classes, list(tables), speakers, folds, truths, confusions, condition, heard)
 
 
 def grid_of_run(folder, name):
     """The result of a single run's folder, its test speakers being one fold."""
     folder = pathlib.Path(folder)
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    classes, rows = results["classes"], read_predictions([folder / "predictions.csv"])
+    rows = read_predictions([folder / "predictions.csv"])
     speakers = sorted({row["speaker"] for row in rows})
-    confusions = np.zeros((1, len(speakers), len(classes), len(classes)), int)
-    for row in rows:
-        place = classes.index(row["truth"]), classes.index(row["prediction"])
-        confusions[(0, speakers.index(row["speaker"]), *place)] += 1
-    truths = {row["id"]: (row["speaker"], row["truth"]) for row in rows}
-    return GridResult(name, classes, [str(results["seed"])], speakers, [speakers], truths, confusions)
+    return _result(name, results["classes"], {str(results["seed"]): rows}, [speakers])
 
 
 def fold_uars(result):
