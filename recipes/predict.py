@@ -30,7 +30,7 @@ def main(arguments):
     paths = list(find_files(options.path, missing))
     if not paths and not missing:
         raise ValueError(f"no audio file in {', '.join(map(str, options.path))}")
-    settings = {k: v for k in ("unsure_below", "window_s", "hop_s") if (v := getattr(options, k)) is not None}
+    settings = {k: v for k in ("among", "unsure_below", "window_s", "hop_s") if (v := getattr(options, k)) is not None}
     run_opts = {"device": options.device} if options.device else None
     model = EmotionRecognizer.from_hparams(options.model, overrides=settings, run_opts=run_opts, plugins=options.plugins)
     tasks = [t for t in options.tasks if t != model.main_task]
@@ -76,6 +76,7 @@ def parse(arguments):
     parser.add_argument("--window_s", type=float, help="with --timeline: what one answer hears (default 3)")
     parser.add_argument("--hop_s", type=float, help="with --timeline: from one answer to the next (default 1)")
     parser.add_argument("--unsure_below", type=float, metavar="P", help="label 'unsure' where no class has P")
+    parser.add_argument("--among", nargs="+", metavar="LABEL", help="answer with one of these labels only")
     parser.add_argument("--tasks", nargs="+", default=[], metavar="TASK", help="other tasks to be answered, too")
     parser.add_argument(
         "--speaker",

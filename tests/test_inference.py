@@ -14,6 +14,7 @@ from speechbrain.utils.run_opts import RunOptions
 
 from mtlaug_sb.evaluation.results import read_predictions
 from mtlaug_sb.inference import AudioError, EmotionRecognizer, ModelError
+from mtlaug_sb.inference.augmentation_effect import apply_augmentation
 from mtlaug_sb.inference.calibration import calibrate, expected_calibration_error
 from mtlaug_sb.inference.hub import fetch_model
 from mtlaug_sb.inference.model_folder import read_model
@@ -45,6 +46,29 @@ def test_three_lines_and_speechbrains_shapes(model, voices):
     wavs = torch.rand(3, 20000) - 0.5
     assert model.encode_batch(wavs, torch.tensor([1.0, 0.5, 0.3])).shape == (3, 1, 64)
     assert model(wavs).scores.shape == (3, 4)
+
+
+def test_some_of_the_labels_share_all_of_the_probability(folder, model, voices):
+    among = ["happiness", "anger"]
+    asked = EmotionRecognizer.from_hparams(folder, overrides={"among": among}, run_opts={"device": "cpu"})
+    assert asked.labels == model.labels
+    whole = model.classify_files(voices)
+    for before, after in zip(whole, asked.classify_files(voices), strict=True):
+        kept = sum(before.probabilities[name] for name in among)
+        for name, p in after.probabilities.items():
+            assert p == pytest.approx(before.probabilities[name] / kept if name in among else 0.0, rel=1e-4)
+        assert after.label == max(among, key=before.probabilities.__getitem__)
+    assert {answer.label for answer in whole} - set(among)  # so that something was left out
+    assert set(asked.classify_file(voices[0]).labels) <= set(among)
+    assert {segment.label for segment in asked.timeline(voices[0], window_s=0.5, hop_s=0.5)} <= set(among)
+    assert apply_augmentation(asked, asked.load_audio(voices[0]), "speed").probabilities["neutral"] == 0.0
+    for wrong, says in (
+        (["joy"], "no label 'joy'; it has anger, "),
+        ("anger", "a list of labels"),
+        ([], "a list of labels"),
+    ):
+        with pytest.raises(ValueError, match=f"among.*{says}"):
+            EmotionRecognizer.from_hparams(folder, overrides={"among": wrong}, run_opts={"device": "cpu"})
 
 
 @pytest.mark.parametrize("head", ["head/blstm_attention", "head/attentive"])

@@ -114,6 +114,13 @@ def test_timeline(run, voices, kind, tmp_path):
     assert len(merged) <= len(segments)
 
 
+def test_among(run, voices):
+    status, text = run(*voices, "--among", "anger", "happiness")
+    assert status == 0
+    assert {r["label"] for r in rows(text)} <= {"anger", "happiness"}
+    assert all(float(r["p_neutral"]) == 0.0 for r in rows(text))
+
+
 def test_unsure(run, voices):
     assert {r["label"] for r in rows(run(voices[0], "--unsure_below", 1)[1])} == {"unsure"}
 

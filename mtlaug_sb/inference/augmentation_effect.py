@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 
-from mtlaug_sb.inference.answers import classify_logits
 from mtlaug_sb.masking import absolute_lengths
 
 
@@ -60,6 +59,6 @@ def apply_augmentation(model, wav, name=None, seed=0):
         features, lengths, _ = effect(features.cpu(), lengths.cpu(), {}, generator)
         features, lengths = features.to(model.device), lengths.to(model.device)
     logits = model.network.answer(features, lengths, [model.main_task])[model.main_task]["logits"]
-    scores = classify_logits(logits[:1], model.labels, model.settings["temperature"], 0.0).scores[0].tolist()
+    scores = model.classify_main(logits[:1]).scores[0].tolist()
     frames = int(absolute_lengths(lengths, features.shape[1])[0])
     return Effect(features[0, :frames].cpu(), dict(zip(model.labels, scores, strict=True)))

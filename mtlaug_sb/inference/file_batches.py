@@ -56,7 +56,7 @@ def _answer(model, paths, wavs, tasks, unsure_below):
         row[: len(wav)] = torch.from_numpy(wav)
     lengths = torch.tensor([len(wav) / size for wav in wavs], dtype=torch.float64)
     predictions = model.network(padded.to(model.device), lengths.to(model.device), [model.main_task, *tasks])
-    main = classify_logits(predictions[model.main_task]["logits"], model.labels, model.settings["temperature"], unsure_below)
+    main = model.classify_main(predictions[model.main_task]["logits"], unsure_below)
     others = {task: _named(model.description["tasks"][task], predictions[task]) for task in tasks}
     for i, path in enumerate(paths):
         probabilities = dict(zip(model.labels, main.scores[i].tolist(), strict=True))

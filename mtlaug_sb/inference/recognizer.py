@@ -14,7 +14,7 @@ from mtlaug_sb.inference.file_batches import answer_files, report
 from mtlaug_sb.inference.hub import fetch_model, is_hub_id
 from mtlaug_sb.inference.model_folder import MAX_BYTES, copy_model, read_model
 from mtlaug_sb.inference.network import embedding_of
-from mtlaug_sb.inference.settings import SETTINGS, checked, choose_device
+from mtlaug_sb.inference.settings import AMONG, SETTINGS, checked, choose_device
 from mtlaug_sb.inference.sound_file import AudioError, read_sound
 from mtlaug_sb.inference.stream import Stream
 from mtlaug_sb.inference.timeline import stream_file
@@ -57,6 +57,10 @@ class EmotionRecognizer(nn.Module):
         self.settings["temperature"] = description["calibration"]["temperature"]
         for key, value in (settings or {}).items():
             self.settings[key] = checked(key, value)
+        among = self.settings.setdefault(AMONG, self.labels)
+        if unknown := [name for name in among if name not in self.labels]:
+            raise ValueError(f"{AMONG}: the model has no label '{unknown[0]}'; it has {', '.join(self.labels)}")
+        self.others = torch.tensor([name not in among for name in self.labels], device=device)
 
     @classmethod
     def from_hparams(
@@ -71,7 +75,8 @@ class EmotionRecognizer(nn.Module):
         savedir : str or None
             Where the model's two files are copied to (no links).
         overrides : dict or None
-            ``temperature``, ``unsure_below``, ``window_s``, ``hop_s``, ``max_duration_s``.
+            ``temperature``, ``unsure_below``, ``window_s``, ``hop_s``, ``max_duration_s``; ``among``, a list of labels, of
+            which one is the answer: the others have probability 0.
         run_opts : dict or None
             ``{"device": "cuda"}``; by default SpeechBrain's choice.
         plugins : list of str
@@ -135,15 +140,17 @@ class EmotionRecognizer(nn.Module):
         answers = self.network(*self._batch(wavs, wav_lens), asked)
         unsure_below = self._setting("unsure_below", unsure_below)
         results = {
-            task: classify_logits(
-                answers[task]["logits"],
-                self.description["tasks"][task]["classes"],
-                self.settings["temperature"] if task == self.main_task else 1.0,
-                unsure_below if task == self.main_task else 0.0,
-            )
+            task: self.classify_main(answers[task]["logits"], unsure_below)
+            if task == self.main_task
+            else classify_logits(answers[task]["logits"], self.description["tasks"][task]["classes"], 1.0, 0.0)
             for task in asked
         }
         return results[self.main_task] if tasks is None else results
+
+    def classify_main(self, logits, unsure_below=0.0):
+        """``Classification`` by logits [batch, classes] of the main task, as the settings say."""
+        logits = logits.masked_fill(self.others, -torch.inf)
+        return classify_logits(logits, self.labels, self.settings["temperature"], unsure_below)
 
     def classify_file(self, path, tasks=None, unsure_below=None):
         """``classify_batch`` of one file, of any format and rate that soundfile reads.

@@ -12,6 +12,7 @@ SETTINGS = {
     "hop_s": (1.0, 0.02, 60.0),
     "max_duration_s": (600.0, 0.1, 36000.0),
 }
+AMONG = "among"  # and some of the model's labels, the others being no answer
 
 
 def checked(key, value):
@@ -22,8 +23,12 @@ def checked(key, value):
     ValueError
         If there is no such setting, or the value is outside its limits.
     """
+    if key == AMONG:
+        if isinstance(value, str) or not value or not all(isinstance(name, str) for name in value):
+            raise ValueError(f"{AMONG} must be a list of labels, is {value!r}")
+        return list(value)
     if key not in SETTINGS:
-        raise ValueError(f"overrides: no setting '{key}'; there are {', '.join(SETTINGS)}")
+        raise ValueError(f"overrides: no setting '{key}'; there are {', '.join([*SETTINGS, AMONG])}")
     _, low, high = SETTINGS[key]
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise ValueError(f"{key} must be a number from {low:g} to {high:g}, is {value!r}")
