@@ -27,7 +27,7 @@ class Records(Mapping):
 
     def __init__(self):
         self._columns = {_ID: Distinct(), "duration_s": Numbers()}
-        self._rows = np.arange(0)
+        self._rows = np.arange(0, dtype=np.int32)
         self._prefix, self._hidden, self._places = "", frozenset(), None
 
     @classmethod
@@ -64,7 +64,7 @@ class Records(Mapping):
         for key, column in self._columns.items():
             values = ids if key == _ID else columns.get(key) or [MISSING] * len(ids)
             self._columns[key] = column.extended(values)
-        self._rows, self._places = np.arange(first + len(ids)), None
+        self._rows, self._places = np.arange(first + len(ids), dtype=np.int32), None
 
     # ------------------------------------------------------------------ as a mapping
 

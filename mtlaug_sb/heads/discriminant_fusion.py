@@ -67,12 +67,15 @@ class DiscriminantFusion(nn.Module):
         ValueError
             If there are none.
         """
-        seen = [(self._vectors(features, lengths), *known) for features, lengths, *known in examples]
-        if not seen:
+        vectors, classes, groups = [], [], []
+        for features, lengths, targets, speakers in examples:
+            vectors.append(self._vectors(features, lengths))
+            classes.append(targets)
+            groups += speakers
+        if not vectors:
             raise ValueError("there is no labelled training utterance to solve the discriminant analysis for")
-        vectors, classes, speakers = zip(*seen, strict=True)
-        groups = [name for batch in speakers for name in batch] if self.gain else []
-        self.analysis.fit(torch.cat(vectors), torch.cat(classes), groups)
+        vectors = torch.cat(vectors)  # the parts are let go: there may be thousands of dimensions
+        self.analysis.fit(vectors, torch.cat(classes), groups if self.gain else [])
 
     def adapt(self, examples):
         """Solve for (features [batch, frames, dim], relative lengths) of unlabelled utterances of elsewhere.
