@@ -147,6 +147,13 @@ def parse_yaml(key, value, typ="rt"):
         raise ValueError(f"--{key}={value} is not YAML") from None
 
 
+def parse_names(value):
+    """The names in an option's value: ``a,b``, or a YAML list, ``[a, "b, c"]``."""
+    if value.startswith("["):
+        return [str(name) for name in parse_yaml("...", value, "safe")]
+    return [name for part in value.split(",") if (name := part.strip())]
+
+
 def _run_option(key, value):
     """A run option as SpeechBrain's parser takes it; of a switch, True is the switch and False is nothing."""
     if getattr(RunOptions(), key, None) is not False:

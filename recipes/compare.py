@@ -5,9 +5,9 @@ A RESULT is the folder of a finished cross-validation (summary.json and predicti
 utterances, classes and folds. Prints the table: UAR, its spread over the repeats and its interval over speakers, recalls,
 and a test per pair of systems. With -o, writes comparison.md, .csv and .json, recalls.png, and confusion_<system>.png.
 
-  --among=LIST             ask for these classes only, such as anger,happiness,neutral,sadness: utterances of others are left
-                           out, and the likeliest of these is the answer. So systems that know more classes can be compared
-                           with others that know fewer
+  --among=LIST             ask for these classes only, such as anger,happiness,neutral,sadness: the likeliest of them is the
+                           answer, and utterances of others are left out. So systems that know more classes can be compared
+                           with those that know fewer
   -o, --output_folder=DIR  where to write
   --resamples=N            of the bootstrap over speakers (default 10000)
   --seed=N                 of the bootstrap (default 0)
@@ -22,7 +22,7 @@ from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.evaluation.comparison import compare, to_csv, to_markdown
 from mtlaug_sb.evaluation.grid_results import read_grid
 from mtlaug_sb.evaluation.plots import plot_confusion, plot_recalls
-from mtlaug_sb.options import parse_own
+from mtlaug_sb.options import parse_names, parse_own
 
 
 def main(arguments):
@@ -32,7 +32,7 @@ def main(arguments):
         return None
     parser = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False)
     parser.add_argument("results", nargs="+", type=pathlib.Path)
-    parser.add_argument("--among", type=lambda text: [name.strip() for name in text.strip("[]").split(",") if name.strip()])
+    parser.add_argument("--among", type=parse_names)
     parser.add_argument("-o", "--output_folder", type=pathlib.Path)
     parser.add_argument("--resamples", type=int, default=10000)
     parser.add_argument("--seed", type=int, default=0)

@@ -48,7 +48,7 @@ from mtlaug_sb.dataio.audio import AudioReader
 from mtlaug_sb.dataio.preparation import read_corpus
 from mtlaug_sb.evaluation.results import read_predictions
 from mtlaug_sb.inference.adaptation import RELEVANCE
-from mtlaug_sb.options import parse_own
+from mtlaug_sb.options import parse_names, parse_own
 from mtlaug_sb.registry import make
 from mtlaug_sb.robustness.another_corpus import check_unseen, identify, labelled
 from mtlaug_sb.robustness.attacks import Attack
@@ -132,10 +132,10 @@ def read_options(arguments):
     ):
         parser.add_argument(f"--{name}", type=numbers, default=numbers(default))
     for name, default in (("attack", ""), ("on", "features,waveform"), ("plugins", "")):
-        parser.add_argument(f"--{name}", type=names, default=names(default))
+        parser.add_argument(f"--{name}", type=parse_names, default=parse_names(default))
     for name, default in (("talkers", 6), ("steps", 10), ("seed", 0), ("batch_size", 16), ("enrolment", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--seeds", type=names)
+    parser.add_argument("--seeds", type=parse_names)
     for name in ("target_statistics", "self_training", "by_speaker", "skip_bad_audio"):
         parser.add_argument(f"--{name}", action="store_true")
     parser.add_argument("--device", default="cpu")
@@ -255,14 +255,9 @@ def corpora(text):
     return value
 
 
-def names(text):
-    """A comma-separated list."""
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
 def numbers(text):
     """A comma-separated list of numbers, or one in brackets."""
-    return [float(part) for part in names(text.strip("[]"))]
+    return [float(part) for part in parse_names(text)]
 
 
 if __name__ == "__main__":

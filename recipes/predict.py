@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from mtlaug_sb.inference import AudioError, EmotionRecognizer
 from mtlaug_sb.inference.segments import csv_cell, merge, rttm_lines
+from mtlaug_sb.options import parse_names
 
 ENDINGS = {f".{name.lower()}" for name in soundfile.available_formats()} - {".raw"} | {".aif", ".oga", ".opus", ".wave"}
 
@@ -76,7 +77,7 @@ def parse(arguments):
     parser.add_argument("--window_s", type=float, help="with --timeline: what one answer hears (default 3)")
     parser.add_argument("--hop_s", type=float, help="with --timeline: from one answer to the next (default 1)")
     parser.add_argument("--unsure_below", type=float, metavar="P", help="label 'unsure' where no class has P")
-    parser.add_argument("--among", nargs="+", metavar="LABEL", help="answer with one of these labels only")
+    parser.add_argument("--among", type=parse_names, metavar="LABELS", help="of which one is the answer: anger,neutral")
     parser.add_argument("--tasks", nargs="+", default=[], metavar="TASK", help="other tasks to be answered, too")
     parser.add_argument(
         "--speaker",

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from compare import names as names_of
-from evaluate import names, sample_rate_of
+from evaluate import sample_rate_of
 
 from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.dataio.audio import AudioReader
@@ -34,7 +34,7 @@ from mtlaug_sb.evaluation.report_figures import (
     figure_of_loss_terms,
     figure_of_speakers,
 )
-from mtlaug_sb.options import parse_own
+from mtlaug_sb.options import parse_names, parse_own
 from mtlaug_sb.robustness.cells import find_cells
 from mtlaug_sb.robustness.embeddings import embed, in_two_dimensions
 from mtlaug_sb.robustness.runner import SUMMARY, read_rows
@@ -65,7 +65,7 @@ def main(arguments):
     parser.add_argument("--title", default="Speech emotion recognition: results")
     parser.add_argument("--embeddings", choices=METHODS, default="tsne")
     parser.add_argument("--resamples", type=int, default=10000)
-    parser.add_argument("--plugins", type=names, default=[])
+    parser.add_argument("--plugins", type=parse_names, default=[])
     own, unknown = parse_own(parser, arguments)
     if unknown:
         raise ValueError(f"no option '{unknown[0]}'; --help lists them")

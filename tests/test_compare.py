@@ -11,7 +11,9 @@ import pytest
 import scipy.stats
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
 
+from mtlaug_sb.evaluation.results import read_predictions
 from mtlaug_sb.evaluation.significance import holm, wilcoxon_p
+from mtlaug_sb.evaluation.summary import summarise_rows
 
 RESULTS = pathlib.Path(__file__).parents[1] / "recipes" / "results"
 EMODB = RESULTS / "emodb"
@@ -154,16 +156,53 @@ def test_a_system_that_knows_more_classes_is_asked_among_some():
         compare.main([str(eight), str(four), "--among=anger,calm"])
 
 
-def test_who_says_none_of_the_classes_asked_for_is_left_out(tmp_path):
-    folder = grid(tmp_path / "a", changes=[(k, 2, "b") for k in range(2)], folds=[["s1"], ["s2", "s3"]])
-    with pytest.raises(ValueError, match=r"which of a is the likeliest is not in its files"):
-        compare.main([folder, "--among=a"])
-    table = tmp_path / "a" / "predictions_seed_0.csv"
-    table.write_text(
-        "\n".join(f"{line},{'p_a' if k == 0 else 0.1}" for k, line in enumerate(table.read_text().splitlines()))
-    )
-    comparison = compare.main([folder, "--among=a"])
-    assert (comparison["speakers"], comparison["utterances"], comparison["folds"]) == (2, 4, 1)
+def of_three_classes(folder, folds):
+    """A finished grid in which s3 says "c" only, and everything is taken for "c", then for "b"; returns the folder."""
+    rows = [(f"{s}_{c}", s, c) for s, said in (("s1", "abc"), ("s2", "ab"), ("s3", "c")) for c in said]
+    folder.mkdir()
+    table = folder / "predictions_seed_0.csv"
+    lines = [f"{utterance},{speaker},{truth},c,0.1,0.3,0.6" for utterance, speaker, truth in rows]
+    table.write_text("\n".join(["id,speaker,truth,prediction,p_a,p_b,p_c", *lines]) + "\n")
+    summary = summarise_rows({"0": read_predictions([table])}, folds, ["a", "b", "c"])
+    (folder / "summary.json").write_text(json.dumps(summary))
+    return str(folder)
+
+
+def test_asked_among_some_of_its_classes(tmp_path, capsys):
+    folder = of_three_classes(tmp_path / "x", [["s1"], ["s2"], ["s3"]])
+    comparison = compare.main([folder, "--among=[b, a]", "--resamples=10"])
+    (row,) = comparison["systems"]
+    assert row["confusion"] == [[2, 0], [2, 0]]  # all are taken for b
+    assert (comparison["classes"], comparison["utterances"], comparison["left_out"]) == (["b", "a"], 4, {"x": 2})
+    assert (comparison["speakers"], row["mean_of_folds_UAR"]) == (2, 0.5)
+    assert "without the utterances of others: x (2 utterances)" in capsys.readouterr().out
+    other = of_three_classes(tmp_path / "y", [["s1", "s3"], ["s2"]])
+    with pytest.raises(ValueError, match="tested in different folds"):
+        compare.main([folder, other, "--among=a,b"])
+
+
+@pytest.mark.parametrize(
+    ("among", "says"),
+    [
+        ("a", "at least two different classes, not a"),
+        ("a,a,b", "at least two different classes, not a, a, b"),
+        ("[]", "at least two different classes, not none"),
+        ("", "at least two different classes, not none"),
+        ("a,d", "no class 'd'; there are a, b, c"),
+        ("[a", "among"),
+    ],
+)
+def test_what_cannot_be_asked_for(tmp_path, among, says):
+    with pytest.raises(ValueError, match=says):
+        compare.main([of_three_classes(tmp_path / "x", [["s1", "s2", "s3"]]), f"--among={among}"])
+
+
+def test_without_probabilities_or_utterances_nothing_can_be_asked_for(tmp_path):
+    folder = of_three_classes(tmp_path / "x", [["s1", "s2", "s3"]])
+    table = tmp_path / "x" / "predictions_seed_0.csv"
+    table.write_text(table.read_text().replace("s2_a,s2,a,c,0.1", "s2_a,s2,a,c,"))
+    with pytest.raises(ValueError, match=r"x': the probabilities of s2_a are not in its files"):
+        compare.main([folder, "--among=a,b"])
 
 
 def test_one_system_has_a_table_and_no_tests(tmp_path, capsys):

@@ -63,9 +63,10 @@ def test_some_of_the_labels_share_all_of_the_probability(folder, model, voices):
     assert {segment.label for segment in asked.timeline(voices[0], window_s=0.5, hop_s=0.5)} <= set(among)
     assert apply_augmentation(asked, asked.load_audio(voices[0]), "speed").probabilities["neutral"] == 0.0
     for wrong, says in (
-        (["joy"], "no label 'joy'; it has anger, "),
-        ("anger", "a list of labels"),
-        ([], "a list of labels"),
+        (["joy", "anger"], "no label 'joy'; it has anger, "),
+        ("anger", "at least two labels"),
+        (["anger"], "at least two labels"),
+        (5, "at least two labels"),
     ):
         with pytest.raises(ValueError, match=f"among.*{says}"):
             EmotionRecognizer.from_hparams(folder, overrides={"among": wrong}, run_opts={"device": "cpu"})

@@ -115,7 +115,7 @@ def test_timeline(run, voices, kind, tmp_path):
 
 
 def test_among(run, voices):
-    status, text = run(*voices, "--among", "anger", "happiness")
+    status, text = run(*voices, "--among", "anger,happiness")
     assert status == 0
     assert {r["label"] for r in rows(text)} <= {"anger", "happiness"}
     assert all(float(r["p_neutral"]) == 0.0 for r in rows(text))

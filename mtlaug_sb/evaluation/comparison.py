@@ -41,6 +41,7 @@ def compare(results, resamples=10000, seed=0):
     return {
         "classes": first.classes,
         "utterances": len(first.truths),
+        "left_out": {result.name: result.left_out for result in results if result.left_out},
         "speakers": len(first.speakers),
         "folds": len(first.folds),
         "resamples": resamples,
@@ -90,6 +91,9 @@ def to_markdown(comparison):
         "pooled over all test predictions of a repeat; mean and standard deviation over the repeats. The interval is a "
         f"percentile bootstrap over speakers ({comparison['resamples']} resamples, seed {comparison['resampling_seed']}).",
     ]
+    if comparison["left_out"]:
+        left_out = ", ".join(f"{name} ({n} utterances)" for name, n in comparison["left_out"].items())
+        lines += ["", f"Asked for the likeliest of these classes only, without the utterances of others: {left_out}."]
     tests = comparison["tests"]
     if tests:
         lines += [

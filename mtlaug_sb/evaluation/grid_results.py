@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -33,6 +33,8 @@ class GridResult:
         Under which it was tested, where recipes/evaluate.py did it.
     heard : dict
         Utterance -> what identifies the samples that were given to the system, as far as it is known.
+    left_out : int
+        Utterances of other classes than those it was asked for.
     """
 
     name: str
@@ -44,6 +46,7 @@ class GridResult:
     confusions: np.ndarray
     condition: str = ""
     heard: dict = field(default_factory=dict)
+    left_out: int = 0
 
 
 def uar(confusions):
@@ -63,7 +66,7 @@ def read_grid(folder, name, among=None):
     name : str
         What to call the system.
     among : list of str or None
-        Ask it for these of its classes only: utterances of others are left out, and the likeliest of these is its answer.
+        Ask it for these of its classes only: the likeliest of these is its answer, and utterances of others are left out.
 
     Raises
     ------
@@ -71,7 +74,8 @@ def read_grid(folder, name, among=None):
         If the folder holds no grid, or an unfinished one.
     ValueError
         If its files contradict each other: repeats over other utterances, an utterance twice, an unknown class, or
-        predictions that do not give the figures of summary.json; or it does not know one of the classes asked for.
+        predictions that do not give the figures of summary.json; or if it cannot be asked for those classes: fewer than two,
+        one that it does not know, no probabilities, no utterance of any.
     """
     folder = pathlib.Path(folder)
     if not (folder / "summary.json").is_file():
@@ -104,23 +108,31 @@ def read_grid(folder, name, among=None):
         said = [summary["repeats"][seed][what] for seed in seeds]
         if not np.allclose(said, recomputed, atol=1e-6):
             raise ValueError(f"'{folder}': {what} is {said} by summary.json and {recomputed.tolist()} by the predictions")
-    if not among:
-        return result
-    if unknown := set(among) - set(classes):
-        raise ValueError(f"'{folder}': no class '{min(unknown)}'; there are {', '.join(classes)}")
-    if not all(f"p_{name}" in rows[0] for rows in tables.values() for name in among):
-        raise ValueError(f"'{folder}': which of {', '.join(among)} is the likeliest is not in its files: no probabilities")
-    tables = {seed: [_asked_among(among, row) for row in rows if row["truth"] in among] for seed, rows in tables.items()}
-    return _result(name, list(among), tables, folds, condition)
+    return result if among is None else _asked_among(among, result, tables, folder)
+
+
+def _asked_among(among, result, tables, folder):
+    """The same system, asked for the likeliest of some of its classes."""
+    if len(set(among)) < max(len(among), 2):
+        raise ValueError(f"'{folder}' must be asked for at least two different classes, not {', '.join(among) or 'none'}")
+    if unknown := [name for name in among if name not in result.classes]:
+        raise ValueError(f"'{folder}': no class '{unknown[0]}'; there are {', '.join(result.classes)}")
+
+    def likeliest(row):
+        try:
+            return max(among, key=lambda name: float(row[f"p_{name}"]))
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(f"'{folder}': the probabilities of {row['id']} are not in its files") from None
+
+    asked = {seed: [{**r, "prediction": likeliest(r)} for r in rows if r["truth"] in among] for seed, rows in tables.items()}
+    if not all(asked.values()):
+        raise ValueError(f"'{folder}': there is no utterance of {', '.join(among)}")
+    few = _result(result.name, list(among), asked, result.folds, result.condition)
+    return replace(few, left_out=len(result.truths) - len(few.truths))
 
 
 def _truths(rows):
     return {row["id"]: (row["speaker"], row["truth"]) for row in rows}
-
-
-def _asked_among(classes, row):
-    """A prediction whose answer is the likeliest of some classes."""
-    return {**row, "prediction": max(classes, key=lambda name: float(row[f"p_{name}"]))}
 
 
 def _result(name, classes, tables, folds, condition=""):
@@ -128,7 +140,6 @@ def _result(name, classes, tables, folds, condition=""):
     first = next(iter(tables.values()))
     truths = _truths(first)
     speakers = sorted({speaker for speaker, _ in truths.values()})
-    folds = [there for fold in folds if (there := [s for s in fold if s in speakers])]
     confusions = np.zeros((len(tables), len(speakers), len(classes), len(classes)), int)
     for repeat, rows in enumerate(tables.values()):
         for row in rows:
@@ -148,9 +159,9 @@ def grid_of_run(folder, name):
 
 
 def fold_uars(result):
-    """UAR of every fold of every repeat, [repeats, folds]."""
-    places = [[result.speakers.index(s) for s in fold] for fold in result.folds]
-    return np.stack([uar(result.confusions[:, place].sum(1)) for place in places], axis=1)
+    """UAR of every fold that was asked for anything, of every repeat, [repeats, folds]."""
+    places = [[result.speakers.index(s) for s in fold if s in result.speakers] for fold in result.folds]
+    return np.stack([uar(result.confusions[:, place].sum(1)) for place in filter(None, places)], axis=1)
 
 
 def check_comparable(results):

@@ -14,7 +14,7 @@ class Classification(NamedTuple):
     Attributes
     ----------
     scores : torch.Tensor
-        Calibrated probabilities [batch, classes]; each row sums to one.
+        Probabilities [batch, classes]; each row sums to one.
     score : torch.Tensor
         Of the best class, [batch].
     index : torch.Tensor
@@ -42,7 +42,7 @@ class Answer:
     label : str
         The most probable class, or "unsure".
     probabilities : dict
-        Class -> calibrated probability; they sum to one.
+        Class -> probability; they sum to one.
     tasks : dict
         Other tasks asked for -> {class: probability}, or {name: value}.
     """

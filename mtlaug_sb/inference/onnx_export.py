@@ -1,4 +1,4 @@
-"""A model as one ONNX file: waveform in, calibrated probabilities out, batch and time free."""
+"""A model as one ONNX file: waveform in, probabilities out, batch and time free."""
 
 import contextlib
 import io

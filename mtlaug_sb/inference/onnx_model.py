@@ -12,7 +12,7 @@ _EXTERNAL = b"\x0a\x08location"  # a tensor's key that names another file to rea
 
 
 class OnnxModel:
-    """Calibrated probabilities from an ONNX file of recipes/export.py.
+    """Probabilities from an ONNX file of recipes/export.py.
 
     Arguments
     ---------

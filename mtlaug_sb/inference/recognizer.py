@@ -36,7 +36,7 @@ class EmotionRecognizer(nn.Module):
     device : str
         "cpu", "cuda", ...
     settings : dict
-        See ``settings.SETTINGS``.
+        See ``from_hparams``, ``overrides``.
 
     Example
     -------
@@ -60,7 +60,6 @@ class EmotionRecognizer(nn.Module):
         among = self.settings.setdefault(AMONG, self.labels)
         if unknown := [name for name in among if name not in self.labels]:
             raise ValueError(f"{AMONG}: the model has no label '{unknown[0]}'; it has {', '.join(self.labels)}")
-        self.others = torch.tensor([name not in among for name in self.labels], device=device)
 
     @classmethod
     def from_hparams(
@@ -149,7 +148,8 @@ class EmotionRecognizer(nn.Module):
 
     def classify_main(self, logits, unsure_below=0.0):
         """``Classification`` by logits [batch, classes] of the main task, as the settings say."""
-        logits = logits.masked_fill(self.others, -torch.inf)
+        others = [name not in self.settings[AMONG] for name in self.labels]
+        logits = logits.masked_fill(torch.tensor(others, device=logits.device), -torch.inf)
         return classify_logits(logits, self.labels, self.settings["temperature"], unsure_below)
 
     def classify_file(self, path, tasks=None, unsure_below=None):

@@ -20,7 +20,7 @@ class Segment:
     label : str
         The most probable class, "unsure", or "silence" where there is no sound at all.
     probabilities : dict
-        Class -> calibrated probability; they sum to one.
+        Class -> probability; they sum to one.
     """
 
     start_s: float

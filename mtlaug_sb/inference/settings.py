@@ -12,7 +12,7 @@ SETTINGS = {
     "hop_s": (1.0, 0.02, 60.0),
     "max_duration_s": (600.0, 0.1, 36000.0),
 }
-AMONG = "among"  # and some of the model's labels, the others being no answer
+AMONG = "among"  # also a setting: the labels that may be answers, by default all of the model's
 
 
 def checked(key, value):
@@ -24,9 +24,10 @@ def checked(key, value):
         If there is no such setting, or the value is outside its limits.
     """
     if key == AMONG:
-        if isinstance(value, str) or not value or not all(isinstance(name, str) for name in value):
-            raise ValueError(f"{AMONG} must be a list of labels, is {value!r}")
-        return list(value)
+        names = value if isinstance(value, list | tuple | set) else []
+        if len(set(names)) < 2 or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"{AMONG} must be a list of at least two labels, is {value!r}")
+        return list(names)
     if key not in SETTINGS:
         raise ValueError(f"overrides: no setting '{key}'; there are {', '.join([*SETTINGS, AMONG])}")
     _, low, high = SETTINGS[key]

@@ -88,7 +88,7 @@ class Embedding(nn.Module):
 
 
 class Classifier(nn.Module):
-    """``classifier``: from the embedding to calibrated probabilities."""
+    """``classifier``: from the embedding to probabilities."""
 
     def __init__(self, model):
         super().__init__()
