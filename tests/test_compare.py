@@ -163,7 +163,7 @@ def of_three_classes(folder, folds):
     table = folder / "predictions_seed_0.csv"
     lines = [f"{utterance},{speaker},{truth},c,0.1,0.3,0.6" for utterance, speaker, truth in rows]
     table.write_text("\n".join(["id,speaker,truth,prediction,p_a,p_b,p_c", *lines]) + "\n")
-    summary = summarise_rows({"0": read_predictions([table])}, folds, ["a", "b", "c"])
+    summary = summarise_rows({"0": read_predictions([table])}, folds, ["a", "b", "c", "nobody's", "nobody's either"])
     (folder / "summary.json").write_text(json.dumps(summary))
     return str(folder)
 
@@ -189,6 +189,7 @@ def test_asked_among_some_of_its_classes(tmp_path, capsys):
         ("[]", "at least two different classes, not none"),
         ("", "at least two different classes, not none"),
         ("a,d", "no class 'd'; there are a, b, c"),
+        ("nobody's,nobody's either", "there is no utterance of nobody's, nobody's either"),
         ("[a", "among"),
     ],
 )

@@ -67,6 +67,7 @@ def test_some_of_the_labels_share_all_of_the_probability(folder, model, voices):
         ("anger", "at least two labels"),
         (["anger"], "at least two labels"),
         (5, "at least two labels"),
+        ([["anger"], ["neutral"]], "at least two labels"),
     ):
         with pytest.raises(ValueError, match=f"among.*{says}"):
             EmotionRecognizer.from_hparams(folder, overrides={"among": wrong}, run_opts={"device": "cpu"})

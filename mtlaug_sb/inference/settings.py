@@ -25,7 +25,7 @@ def checked(key, value):
     """
     if key == AMONG:
         names = value if isinstance(value, list | tuple | set) else []
-        if len(set(names)) < 2 or not all(isinstance(name, str) for name in names):
+        if not all(isinstance(name, str) for name in names) or len(set(names)) < 2:
             raise ValueError(f"{AMONG} must be a list of at least two labels, is {value!r}")
         return list(names)
     if key not in SETTINGS:
