@@ -240,6 +240,17 @@ def test_the_sum_is_as_sure_as_the_analysis_should_be(gain, certainty, sureness)
     torch.testing.assert_close(given["logits"], sureness * (alone + gain * given["scores"]))
 
 
+def test_speakers_tell_it_how_sure_to_be_unless_it_is_muted():
+    head, features, classes = solved()
+    assert head.analysis.certainty != 1
+    alone = fusion().analysis
+    with torch.no_grad():
+        ((vectors, _),) = head.vectors(features, torch.ones(30))
+        alone.eval().fit(vectors.squeeze(1), torch.eye(3)[classes], [f"speaker {i % 4}" for i in range(30)])
+    torch.testing.assert_close(head.analysis.certainty, alone.certainty, rtol=1e-2, atol=0)
+    assert solved(gain=0.0)[0].analysis.certainty == 1  # leaving speakers out takes time, and nobody would ask
+
+
 def test_a_muted_analysis_does_not_adapt():
     head, features, _ = solved(gain=0)
     with pytest.raises(ValueError, match="the discriminant analysis has no say"):
