@@ -58,7 +58,7 @@ FLOORS = {
         "metrics",
         "targets",
     ],
-    3: ["task", "policy", "history", "options", "plugin_help"],
+    3: ["task", "policy", "history", "steady_brain", "options", "plugin_help"],
     4: ["brain", "dataio", "evaluation"],
     5: ["inference"],
     6: ["robustness"],
