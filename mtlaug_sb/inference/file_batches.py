@@ -4,6 +4,7 @@ import torch
 from tqdm import tqdm
 
 from mtlaug_sb.inference.answers import Answer, classify_logits
+from mtlaug_sb.inference.padded_batches import padded
 from mtlaug_sb.inference.sound_file import AudioError, open_sound, read_sound
 
 BATCH_S = 120.0  # seconds of audio in a batch, padding included, at most
@@ -50,12 +51,8 @@ def _batches(durations, batch_size):
 
 @torch.inference_mode()
 def _answer(model, paths, wavs, tasks, unsure_below):
-    size = max(map(len, wavs))
-    padded = torch.zeros(len(wavs), size)
-    for row, wav in zip(padded, wavs, strict=True):
-        row[: len(wav)] = torch.from_numpy(wav)
-    lengths = torch.tensor([len(wav) / size for wav in wavs], dtype=torch.float64)
-    predictions = model.network(padded.to(model.device), lengths.to(model.device), [model.main_task, *tasks])
+    together, lengths = padded([torch.from_numpy(wav) for wav in wavs])
+    predictions = model.network(together.to(model.device), lengths.to(model.device), [model.main_task, *tasks])
     main = model.classify_main(predictions[model.main_task]["logits"], unsure_below)
     others = {task: _named(model.description["tasks"][task], predictions[task]) for task in tasks}
     for i, path in enumerate(paths):

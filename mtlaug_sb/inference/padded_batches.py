@@ -1,6 +1,7 @@
 """Utterances of all lengths in padded batches."""
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 
 def padded_batches(wavs, batch_size):
@@ -14,6 +15,10 @@ def padded_batches(wavs, batch_size):
     order = sorted(range(len(wavs)), key=lambda i: -len(wavs[i]))
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        size = len(wavs[rows[0]])
-        padded = torch.stack([torch.nn.functional.pad(wavs[i], (0, size - len(wavs[i]))) for i in rows])
-        yield rows, padded, torch.tensor([len(wavs[i]) / size for i in rows], dtype=torch.float64)
+        yield rows, *padded([wavs[i] for i in rows])
+
+
+def padded(wavs):
+    """Wavs [batch, time] and relative lengths [batch] of samples [time] each."""
+    together = pad_sequence(wavs, batch_first=True)
+    return together, torch.tensor([len(wav) / together.shape[1] for wav in wavs], dtype=torch.float64)
