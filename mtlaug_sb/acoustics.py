@@ -1,5 +1,7 @@
 """Where speech is heard: noise at a signal-to-noise ratio, rooms. Samples [time], float."""
 
+import zlib
+
 import torch
 from speechbrain.processing.signal_processing import reverberate
 
@@ -9,6 +11,11 @@ def stretch(recording, n, generator):
     recording = recording.repeat(-(-n // len(recording)))
     start = int(torch.randint(len(recording) - n + 1, (1,), generator=generator))
     return recording[start : start + n].clone()
+
+
+def generator_of(wav, variant):
+    """A generator that follows from samples [time] and a number: the same chance for the same utterance."""
+    return torch.Generator().manual_seed(zlib.crc32(wav.cpu().numpy().tobytes()) + variant)
 
 
 def power(wav):

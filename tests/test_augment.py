@@ -176,3 +176,63 @@ def test_coloured_noise_refuses_other_colours_and_nothing():
         make("augmentation/coloured_noise", colours=["blue"])
     with pytest.raises(ValueError, match="needs a colour and a signal-to-noise ratio"):
         make("augmentation/coloured_noise", snrs_db=[])
+
+
+# ---------------------------------------------------------------------- babble
+
+
+def test_babble_has_its_ratio_and_is_the_same_alone_and_in_a_batch():
+    effect = make("augmentation/babble", snrs_db=[10, -5])
+    assert effect.variants == [10, -5]
+    wavs = torch.randn(2, 12000, generator=seeded())
+    lengths = torch.tensor([0.5, 1.0])
+    noisy, new_lengths = effect.vary(wavs, lengths, torch.tensor([0, 1]))
+    assert torch.equal(new_lengths, lengths)
+    assert torch.equal(noisy[0, 6000:], wavs[0, 6000:])
+    babble = (noisy - wavs).double()
+    for row, n, ratio in ((0, 6000, 10), (1, 12000, -5)):
+        speech = wavs[row, :n].double()
+        assert 10 * (speech.square().mean() / babble[row, :n].square().mean()).log10() == pytest.approx(ratio, abs=1e-3)
+    alone = effect.vary(wavs[:1, :6000], torch.ones(1), torch.tensor([0]))[0]
+    assert torch.equal(alone[0], noisy[0, :6000])
+
+
+@pytest.mark.parametrize("percent", [80, 125])
+def test_babble_is_the_utterance_backwards_at_another_speed_from_somewhere(percent):
+    # of low frequencies, which any resampling keeps
+    wav = torch.cumsum(torch.randn(1, 8000, generator=seeded()), 1).sin()
+    babble = (
+        make("augmentation/babble", snrs_db=[0], percents=[percent]).vary(wav, torch.ones(1), torch.tensor([0]))[0] - wav
+    )
+    voice = scipy.signal.resample_poly(wav[0].numpy(), 100, percent)[::-1]
+    long = np.tile(voice, 4)
+    places = np.lib.stride_tricks.sliding_window_view(long, 8000)[: len(voice)]
+    alike = places @ babble[0].numpy() / np.linalg.norm(places, axis=1) / babble[0].norm().item()
+    assert alike.max() > 0.99
+
+
+def test_babble_begins_elsewhere_for_another_utterance():
+    effect = make("augmentation/babble", snrs_db=[0])
+    wavs = torch.randn(1, 9000, generator=seeded()).repeat(2, 1)
+    wavs[1, 0] += 1e-3
+    noise = effect.vary(wavs, torch.ones(2), torch.zeros(2, dtype=torch.long))[0] - wavs
+    assert torch.corrcoef(noise)[0, 1].abs() < 0.5
+
+
+def test_behind_silence_there_is_no_babble():
+    wavs = torch.zeros(2, 500)
+    assert torch.equal(make("augmentation/babble").vary(wavs, torch.ones(2), torch.tensor([0, 1]))[0], wavs)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"snrs_db": []}, "needs a signal-to-noise ratio and a voice"),
+        ({"percents": []}, "needs a signal-to-noise ratio and a voice"),
+        ({"percents": [90.5]}, "positive whole numbers"),
+        ({"percents": [0]}, "positive whole numbers"),
+    ],
+)
+def test_babble_refuses_what_it_cannot_do(arguments, said):
+    with pytest.raises(ValueError, match=said):
+        make("augmentation/babble", **arguments)

@@ -1,12 +1,11 @@
 """Noise that needs no recordings: white, pink or brown."""
 
 import itertools
-import zlib
 
 import torch
 from torch import nn
 
-from mtlaug_sb.acoustics import add_noise
+from mtlaug_sb.acoustics import add_noise, generator_of
 from mtlaug_sb.masking import absolute_lengths
 from mtlaug_sb.registry import register
 
@@ -63,8 +62,7 @@ class ColouredNoise(nn.Module):
         noisy = inputs.clone()
         for row, n, variant in zip(noisy, absolute_lengths(lengths, inputs.shape[1]), variants.tolist(), strict=True):
             speech, (colour, snr) = row[:n], self.outcomes[variant]
-            generator = torch.Generator().manual_seed(zlib.crc32(speech.cpu().numpy().tobytes()) + variant)
-            noise = coloured_noise(int(n), EXPONENTS[colour], generator)
+            noise = coloured_noise(int(n), EXPONENTS[colour], generator_of(speech, variant))
             row[:n] = add_noise(speech, noise.to(row.device), snr)
         return noisy, lengths
 
