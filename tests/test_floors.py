@@ -30,6 +30,7 @@ FLOORS = {
         "plugin_packages",
         "plugin_places",
         "published_counts",
+        "recordings",
         "temperature",
         "class_statistics",
     ],

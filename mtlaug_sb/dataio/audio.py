@@ -3,18 +3,16 @@
 import logging
 import pathlib
 
-import numpy as np
 import soundfile
 import torch
 import torchaudio
 
+from mtlaug_sb.recordings import fault_of, is_silent, why_unreadable, without_offset
 from mtlaug_sb.registry import make
 
 logger = logging.getLogger(__name__)
-LFS_STUB = b"version https://git-lfs.github.com/spec"
 LOSSY = ("MP3", "OGG")
 LOSSLESS_NAMES = (".wav", ".flac")
-SILENCE = 1.6e-5  # peak, of full scale: half a step of 16-bit audio
 
 
 class AudioError(ValueError):
@@ -22,7 +20,7 @@ class AudioError(ValueError):
 
 
 class AudioReader:
-    """Read files as mono at one sample rate.
+    """Read files as mono at one sample rate, around zero (see ``recordings.without_offset``).
 
     Arguments
     ---------
@@ -49,7 +47,7 @@ class AudioReader:
         Raises
         ------
         AudioError
-            If the file is missing, unreadable, empty, silent, has NaN, or is a Git LFS pointer.
+            If the file is missing, unreadable, empty, silent, has NaN or samples far beyond 1, or is a Git LFS pointer.
         """
         wav = self._cache.get(path)
         if wav is None:
@@ -69,15 +67,16 @@ class AudioReader:
                         f"{path} holds {file.format} whatever its name says: such audio went through lossy coding", "lossy"
                     )
         except (soundfile.SoundFileError, OSError, TypeError) as error:  # TypeError: .raw does not say its rate
-            raise AudioError(f"{path}: {_why_unreadable(path, error)}") from None
+            raise AudioError(f"{path}: {why_unreadable(path, error)}") from None
         if not len(samples):
             raise AudioError(f"{path}: no samples in it")
-        if not np.isfinite(samples).all():
-            raise AudioError(f"{path}: has NaN or infinite samples")
+        if fault := fault_of(samples):
+            raise AudioError(f"{path}: {fault}")
         if samples.shape[1] > 1:
             self._say_once(f"{path} has {samples.shape[1]} channels: such files are mixed down to mono")
         mono = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
-        if np.abs(mono).max() < SILENCE:
+        mono = without_offset(mono)
+        if is_silent(mono):
             raise AudioError(f"{path}: is silent")
         wav = torch.from_numpy(mono)
         if rate != self.sample_rate:
@@ -106,15 +105,3 @@ def read_recordings(folder, sample_rate):
     if not recordings:
         raise FileNotFoundError(f"no audio file below '{folder}'")
     return recordings
-
-
-def _why_unreadable(path, error):
-    path = pathlib.Path(path)
-    if not path.is_file():
-        return "no such file"
-    if path.stat().st_size == 0:
-        return "empty file"
-    with open(path, "rb") as file:
-        if file.read(len(LFS_STUB)) == LFS_STUB:
-            return "a Git LFS pointer, not audio; run 'git lfs pull' where it came from"
-    return f"not readable as audio ({error})"

@@ -7,11 +7,10 @@ import numpy as np
 import soundfile
 
 from mtlaug_sb.inference.resampling import Resampler
+from mtlaug_sb.recordings import fault_of, is_silent, why_unreadable, without_offset
 
 BLOCK = 65536  # values read at a time
 RATES = (1000, 400_000)  # Hz
-SILENCE = 1.6e-5  # peak, of full scale: half a step of 16-bit audio
-LFS_STUB = b"version https://git-lfs.github.com/spec"
 
 
 class AudioError(ValueError):
@@ -24,7 +23,7 @@ def read_blocks(path, sample_rate):
     Raises
     ------
     AudioError
-        If the file is missing, unreadable, empty, or has NaN.
+        If the file is missing, unreadable, empty, or has NaN or samples far beyond 1.
     """
     with open_sound(path) as file:
         resampler = Resampler(file.samplerate, sample_rate)
@@ -37,8 +36,8 @@ def read_blocks(path, sample_rate):
                 raise AudioError(f"{path}: not readable after {seen / file.samplerate:.1f} s ({error})") from None
             if not len(block):
                 break
-            if not np.isfinite(block).all():
-                raise AudioError(f"{path}: has NaN or infinite samples after {seen / file.samplerate:.1f} s")
+            if fault := fault_of(block):
+                raise AudioError(f"{path}: {fault}, after {seen / file.samplerate:.1f} s")
             seen += len(block)
             yield resampler.push(to_mono(block))
     if not seen:
@@ -47,7 +46,7 @@ def read_blocks(path, sample_rate):
 
 
 def read_sound(path, sample_rate, max_duration_s=None):
-    """All samples of a file, float32 [time], mono at ``sample_rate`` Hz.
+    """All samples of a file, float32 [time], mono at ``sample_rate`` Hz, around zero.
 
     Raises
     ------
@@ -60,8 +59,8 @@ def read_sound(path, sample_rate, max_duration_s=None):
         samples += len(piece)
         if max_duration_s is not None and samples > max_duration_s * sample_rate:
             raise AudioError(f"{path}: longer than {max_duration_s:g} s; use timeline() for long recordings")
-    wav = np.concatenate(pieces)
-    if not len(wav) or np.abs(wav).max() < SILENCE:
+    wav = without_offset(np.concatenate(pieces))
+    if is_silent(wav):
         raise AudioError(f"{path}: is silent")
     return wav
 
@@ -79,7 +78,7 @@ def open_sound(path):
             raise AudioError(f"{path}: no such file")
         file = soundfile.SoundFile(os.fspath(path))
     except (soundfile.SoundFileError, OSError, TypeError) as error:
-        raise AudioError(f"{path}: {_why_unreadable(path, error)}") from None
+        raise AudioError(f"{path}: {why_unreadable(path, error)}") from None
     if not RATES[0] <= file.samplerate <= RATES[1]:
         file.close()
         raise AudioError(f"{path}: a sample rate of {file.samplerate} Hz; {RATES[0]} to {RATES[1]} Hz are read")
@@ -99,17 +98,3 @@ def to_mono(samples):
     if samples.ndim == 2 and samples.shape[1] == 1:
         return np.ascontiguousarray(samples[:, 0])
     return samples.mean(axis=1, dtype=np.float32) if samples.ndim == 2 else samples
-
-
-def _why_unreadable(path, error):
-    path = pathlib.Path(path)
-    try:
-        with open(path, "rb") as file:
-            head = file.read(len(LFS_STUB))
-    except OSError as failure:
-        return f"cannot be opened ({failure.strerror})"
-    if not head:
-        return "empty file"
-    if head == LFS_STUB:
-        return "a Git LFS pointer, not audio; run 'git lfs pull' where it came from"
-    return f"not readable as audio ({error})"

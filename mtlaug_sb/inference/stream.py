@@ -5,8 +5,8 @@ import numpy as np
 from mtlaug_sb.inference.answers import UNSURE
 from mtlaug_sb.inference.resampling import Resampler
 from mtlaug_sb.inference.segments import SILENCE, Segment
-from mtlaug_sb.inference.sound_file import SILENCE as SILENT_PEAK
 from mtlaug_sb.inference.sound_file import AudioError, to_mono
+from mtlaug_sb.recordings import fault_of, is_silent, without_offset
 
 
 class Stream:
@@ -38,7 +38,7 @@ class Stream:
     Example
     -------
     >>> stream = Stream(lambda samples: [0.4, 0.6], ["anger", "sadness"], 16000, 16000, 2.0, 1.0, 0.0)
-    >>> [(s.start_s, s.end_s, s.label) for s in [*stream.push(np.ones(16000 * 3)), *stream.finish()]]
+    >>> [(s.start_s, s.end_s, s.label) for s in [*stream.push(np.sin(np.arange(16000 * 3))), *stream.finish()]]
     [(0.0, 1.5, 'sadness'), (1.5, 2.5, 'sadness'), (2.5, 3.0, 'sadness')]
     """
 
@@ -62,15 +62,15 @@ class Stream:
         Raises
         ------
         AudioError
-            If the chunk is not audio, or has NaN.
+            If the chunk is not audio, or has NaN or samples far beyond 1.
         ValueError
             After ``finish``.
         """
         if self.finished:
             raise ValueError("the stream is finished; open another for other audio")
         samples = to_mono(chunk)
-        if not np.isfinite(samples).all():
-            raise AudioError("the chunk has NaN or infinite samples")
+        if fault := fault_of(samples):
+            raise AudioError(f"the chunk {fault}")
         return self._hear(self.resampler.push(samples))
 
     def finish(self):
@@ -100,10 +100,11 @@ class Stream:
         return segments
 
     def _segment(self, end, samples):
+        samples = without_offset(samples)
         probabilities = self.answer(np.ascontiguousarray(samples))
         best = max(range(len(self.labels)), key=probabilities.__getitem__)
         label = self.labels[best] if probabilities[best] >= self.unsure_below else UNSURE
-        if np.abs(samples).max() < SILENT_PEAK:
+        if is_silent(samples):
             label = SILENCE
         segment = Segment(self.said / self.rate, end / self.rate, label, dict(zip(self.labels, probabilities, strict=True)))
         self.said = end
