@@ -61,12 +61,42 @@ def test_probabilities_are_calibrated_on_other_speakers():
     assert nothing.probabilities(np.zeros((1, 4))).max() < 0.6
 
 
-def test_training_data_that_is_not_enough():
+def test_where_speakers_are_too_few_c_is_chosen_over_utterances(caplog):
+    features, truths, _ = problem(0)
+    alone = LinearSVM().fit(features, truths, ["only"] * len(truths))
+    assert "it is chosen over utterances" in caplog.text
+    surprises = [surprise(features, truths, alone.c, f * alone.sharpness) for f in (1, 0.5, 2)]
+    assert surprises[0] == min(surprises)
+
+
+def surprise(features, truths, c, sharpness):
+    """Cross entropy of utterances that are left out in turn."""
+    from sklearn.model_selection import StratifiedKFold
+
+    found = []
+    for train, test in StratifiedKFold(5).split(features, truths):
+        said = LinearSVM().refit(features[train], truths[train], c, sharpness).probabilities(features[test])
+        found += (-np.log(said[np.arange(len(test)), truths[test]])).tolist()
+    return np.mean(found)
+
+
+def test_a_class_of_one_speaker_does_not_count_where_that_speaker_is_left_out(caplog):
     features, truths, speakers = problem(0)
-    with pytest.raises(ValueError, match="at least 2 must train, there are 1"):
-        LinearSVM().fit(features[:20], truths[:20], speakers[:20])
-    with pytest.raises(ValueError, match="a class is missing"):
-        LinearSVM().fit(features, [0] * 140 + [1] * 20, speakers)
+    rare = np.where(
+        np.asarray(speakers) == speakers[0], truths, np.minimum(truths, 1)
+    )  # the last class is the first's alone
+    assert len(set(rare)) == 3
+    svm = LinearSVM().fit(features, rare, speakers)
+    assert not caplog.text
+    assert svm.probabilities(features).shape == (len(rare), 3)
+
+
+def test_training_data_that_is_not_enough():
+    features, _, speakers = problem(0)
+    with pytest.raises(ValueError, match="of one class"):
+        LinearSVM().fit(features, [0] * 160, speakers)
+    with pytest.raises(ValueError, match="a single training utterance"):
+        LinearSVM().fit(features, [0] * 159 + [1], ["only"] * 160)
 
 
 def test_feature_sets_are_named(tmp_path):

@@ -1,9 +1,12 @@
 """A linear support vector machine whose only setting is chosen on speakers of its training data."""
 
+import logging
+
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
+logger = logging.getLogger(__name__)
 CHOICES = tuple(10.0**k for k in range(-4, 2))  # of C
 INNER_FOLDS = 5
 
@@ -11,9 +14,10 @@ INNER_FOLDS = 5
 class LinearSVM:
     """Features are standardised on the training data; C is chosen by cross-validation over its speakers.
 
-    Every fold of that inner cross-validation is standardised on its own training part. C is the smallest with the best
-    UAR, pooled over the inner folds; the scale that makes probabilities of decision values (Guo et al. 2017) is fitted on
-    the same held-out decisions. Needs scikit-learn.
+    Every fold of that inner cross-validation is standardised on its own training part, and one in which a class has no
+    training example does not count; where none is left, utterances are left out in place of speakers, which is said. C is
+    the smallest with the best UAR, pooled over the inner folds; the scale that makes probabilities of decision values (Guo
+    et al. 2017) is fitted on the same held-out decisions. Needs scikit-learn.
     """
 
     def fit(self, features, truths, speakers):
@@ -31,26 +35,25 @@ class LinearSVM:
         Raises
         ------
         ValueError
-            If there is only one speaker, or an inner fold lacks a class.
+            If there is only one class.
         """
-        from sklearn.metrics import balanced_accuracy_score
-        from sklearn.model_selection import GroupKFold
+        from sklearn.metrics import recall_score
 
         truths = np.asarray(truths)
-        n_speakers = len(set(speakers))
-        if n_speakers < 2:
-            raise ValueError(f"C is chosen over speakers: at least 2 must train, there are {n_speakers}")
         classes = np.unique(truths)
-        held_out = np.zeros((len(CHOICES), len(truths), len(classes)))
-        for train, test in GroupKFold(min(INNER_FOLDS, n_speakers)).split(features, truths, speakers):
-            if len(np.unique(truths[train])) < len(classes):
-                raise ValueError("too few training speakers: without some of them, a class is missing")
+        if len(classes) < 2:
+            raise ValueError("all training utterances are of one class")
+        held_out, known = np.zeros((len(CHOICES), len(truths), len(classes))), np.zeros(len(truths), bool)
+        for train, test in _inner_folds(truths, speakers):
             scale = standardiser(features[train])
             for k, decisions in enumerate(_decisions(scale(features[train]), truths[train], scale(features[test]), CHOICES)):
                 held_out[k, test] = decisions
-        scores = [balanced_accuracy_score(truths, classes[d.argmax(1)]) for d in held_out]
+            known[test] = True
+        there = np.unique(truths[known])
+        scores = [recall_score(truths[known], classes[d[known].argmax(1)], labels=there, average="macro") for d in held_out]
         best = int(np.argmax(scores))
-        return self.refit(features, truths, CHOICES[best], _fit_sharpness(held_out[best], np.searchsorted(classes, truths)))
+        sharpness = _fit_sharpness(held_out[best][known], np.searchsorted(classes, truths[known]))
+        return self.refit(features, truths, CHOICES[best], sharpness)
 
     def refit(self, features, truths, c, sharpness):
         """Train with a C and a sharpness that have been chosen before."""
@@ -63,6 +66,24 @@ class LinearSVM:
         """[utterances, classes that were trained], from features [utterances, features]."""
         (decisions,) = _decisions(*self.training, self.scale(features), [self.c])
         return softmax(self.sharpness * decisions, axis=1)
+
+
+def _inner_folds(truths, speakers):
+    """(train, test) indices: speakers are left out in turn where all classes are left, otherwise utterances."""
+    from sklearn.model_selection import GroupKFold, StratifiedKFold
+
+    n_classes, n_speakers = len(np.unique(truths)), len(set(speakers))
+    folds = []
+    if n_speakers > 1:
+        folds = list(GroupKFold(min(INNER_FOLDS, n_speakers)).split(truths, truths, speakers))
+        folds = [fold for fold in folds if len(np.unique(truths[fold[0]])) == n_classes]
+    if folds:
+        return folds
+    fewest = int(np.unique(truths, return_counts=True)[1].min())
+    if fewest < 2:
+        raise ValueError("a class has a single training utterance: C cannot be chosen")
+    logger.warning("Too few speakers train for C to be chosen over speakers: it is chosen over utterances")
+    return list(StratifiedKFold(min(INNER_FOLDS, fewest)).split(truths, truths))
 
 
 def standardiser(features, prior=None, relevance=0.0):
