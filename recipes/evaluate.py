@@ -113,7 +113,7 @@ def main(arguments):
     rows = run_conditions(conditions, cells, system_of, utterances_of, folder, repeat_of)
     if target is None and not own.adaptation:
         check_clean(cells, folder / "clean")
-    print(to_markdown(rows))
+    print(to_markdown(rows, {condition.name for condition in conditions}))
     return rows
 
 

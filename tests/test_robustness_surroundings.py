@@ -8,7 +8,7 @@ import torch
 from trees import lay_out
 
 from mtlaug_sb.acoustics import put_into_room
-from mtlaug_sb.dataio.audio import AudioReader
+from mtlaug_sb.dataio.audio import AudioError, AudioReader
 from mtlaug_sb.robustness.cells import Utterance
 from mtlaug_sb.robustness.surroundings import Babble, Noise, Room, person, read_environments
 
@@ -115,10 +115,13 @@ def test_a_room_is_a_convolution_that_keeps_time_and_level():
 def test_environments_of_a_folder_and_of_demand(tmp_path, caplog):
     lay_out(tmp_path, ["a/rain/x.wav", "a/rain/deep/y.wav", "a/car.wav", "d/TCAR_16k/ch01.wav", "d/TCAR_16k/ch02.wav"])
     for path in tmp_path.rglob("*.wav"):
-        soundfile.write(path, np.full(100, 0.1), 16000)
+        soundfile.write(path, np.random.default_rng(0).uniform(-0.1, 0.1, 100), 16000)
     counts = {k: len(v) for k, v in read_environments(tmp_path / "a", AudioReader()).items()}
     assert counts == {"a": 1, "rain": 1, "deep": 1}
     assert {k: len(v) for k, v in read_environments(tmp_path / "d", AudioReader()).items()} == {"TCAR": 1}
+    soundfile.write(tmp_path / "a" / "rain" / "z.wav", np.zeros(100), 16000)
+    with pytest.raises(AudioError, match=r"z.wav: is silent; mend it or take it out of '.*a'"):
+        read_environments(tmp_path / "a", AudioReader())
     (tmp_path / "e").mkdir()
     with pytest.raises(FileNotFoundError, match="no audio file below"):
         read_environments(tmp_path / "e", AudioReader())

@@ -85,8 +85,8 @@ def level_folder(condition, level):
     return pathlib.Path(condition.name) / ("" if level is None else f"{level:g}{condition.unit}")
 
 
-def to_markdown(rows):
-    """The rows as a table; where noise has several environments, with their mean."""
+def to_markdown(rows, asked):
+    """The rows as a table; where noise has several environments among the conditions asked for, with their mean."""
     classes = [key.removeprefix("recall/") for key in rows[0] if key.startswith("recall/")]
     lines = [
         f"| condition | level | UAR | 95 % interval | WA | recall {' / '.join(classes)} |",
@@ -100,7 +100,7 @@ def to_markdown(rows):
         # the bootstrap is over speakers: of one it says nothing
         within = f"{low:.3f} to {high:.3f}" if row["speakers"] > 1 else "one speaker"
         lines.append(f"| {row['condition']} | {level} | {row['UAR']:.3f}{spread} | {within} | {row['WA']:.3f} | {recalls} |")
-    noise = [row for row in rows if row["kind"] == "noise"]
+    noise = [row for row in rows if row["kind"] == "noise" and row["condition"] in asked]
     names = {row["condition"] for row in noise}
     for level in sorted({row["level"] for row in noise}, reverse=True):
         uars = [row["UAR"] for row in noise if row["level"] == level]

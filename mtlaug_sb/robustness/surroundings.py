@@ -10,6 +10,7 @@ import torch
 
 from mtlaug_sb.acoustics import add_noise, power, put_into_room, stretch
 from mtlaug_sb.corpora.demand import CHANNEL, environment_of
+from mtlaug_sb.dataio.audio import AudioError
 from mtlaug_sb.dataio.splits import person
 from mtlaug_sb.registry import make
 
@@ -182,7 +183,10 @@ def read_environments(folder, read_audio):
         environments[name] = list(map(str, paths))
     if not environments:
         raise FileNotFoundError(f"no audio file below '{folder}'")
-    return {name: [read_audio(path) for path in paths] for name, paths in environments.items()}
+    try:
+        return {name: [read_audio(path) for path in paths] for name, paths in environments.items()}
+    except AudioError as error:
+        raise AudioError(f"{error}; mend it or take it out of '{folder}'") from None
 
 
 def fingerprint(recordings):
