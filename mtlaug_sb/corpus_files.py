@@ -3,7 +3,12 @@
 import os
 import pathlib
 
+import soundfile
+
 AUDIO = (".wav", ".flac")
+# what soundfile reads; a .raw does not say its rate
+READABLE = {f".{name.lower()}" for name in soundfile.available_formats()} - {".raw"} | {".aif", ".oga", ".opus", ".wave"}
+NOT_READABLE = {".m4a", ".mp4", ".aac", ".wma", ".webm", ".amr", ".3gp", ".mov"}  # speech is often kept in these
 
 
 def files_below(folder, endings=AUDIO):

@@ -14,14 +14,12 @@ import os
 import pathlib
 import sys
 
-import soundfile
 from tqdm import tqdm
 
+from mtlaug_sb.corpus_files import READABLE
 from mtlaug_sb.inference import AudioError, EmotionRecognizer
 from mtlaug_sb.inference.segments import csv_cell, merge, rttm_lines
 from mtlaug_sb.options import parse_names
-
-ENDINGS = {f".{name.lower()}" for name in soundfile.available_formats()} - {".raw"} | {".aif", ".oga", ".opus", ".wave"}
 
 
 def main(arguments):
@@ -130,7 +128,7 @@ def find_files(paths, missing):
 
 
 def _is_audio(path):
-    return path.suffix.lower() in ENDINGS and not path.name.startswith(".") and path.is_file()
+    return path.suffix.lower() in READABLE and not path.name.startswith(".") and path.is_file()
 
 
 def output(path):

@@ -1,5 +1,6 @@
 """Corpus readers on generated trees in their format, and on the real files where they are."""
 
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -10,7 +11,7 @@ from trees import lay_out
 from mtlaug_sb.corpora.emodb import EMODB
 from mtlaug_sb.corpora.folder import Folder
 from mtlaug_sb.corpora.ravdess import RAVDESS
-from mtlaug_sb.corpora.synthetic import Synthetic
+from mtlaug_sb.corpora.synthetic import Synthetic, SyntheticUnlabelled
 from mtlaug_sb.dataio.audio import AudioReader
 from mtlaug_sb.dataio.manifest import build_manifest
 
@@ -83,9 +84,43 @@ def test_folder_and_csv(tmp_path):
     first, second = Folder(rename={"Angry": "anger"}).read(table)
     assert (first.id, first.speaker, first.labels) == ("a.wav", "03", {"emotion": "anger", "arousal": "2.5"})
     assert (second.speaker, second.labels) == (None, {})
-    table.write_text("file\na.wav\n")
-    with pytest.raises(ValueError, match="needs a column 'path'"):
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        ("file", "needs a column 'path', has \\['file'\\]$"),
+        ("path;speaker;emotion", "cells are separated by commas"),
+        ("path\tspeaker", "cells are separated by commas"),
+        ("path,Speaker", "the column 'Speaker' must be called 'speaker'"),
+        ("path,emotion,emotion", "two columns 'emotion'"),
+    ],
+)
+def test_headers_that_do_not_say_what_is_what(tmp_path, header, says):
+    table = tmp_path / "list.csv"
+    table.write_text(f"{header}\na.wav\n")
+    with pytest.raises(ValueError, match=says):
         list(Folder().read(table))
+
+
+def test_letters_with_accents_have_one_form(tmp_path):
+    table = tmp_path / "list.csv"
+    apart = unicodedata.normalize("NFD", "Colère")
+    assert apart != "Colère"
+    table.write_text(f"path,speaker,emotion\n{apart}.wav,{apart},{apart}\n", encoding="utf-8")
+    (found,) = Folder().read(table)
+    assert (found.speaker, found.labels) == ("Colère", {"emotion": "Colère"})
+    assert found.path.endswith(f"{apart}.wav")  # as the file is called
+    (renamed,) = Folder(rename={apart: "anger"}).read(table)
+    assert renamed.labels == {"emotion": "anger"}
+
+
+def test_audio_that_cannot_be_read_is_passed_over_and_counted(tmp_path, caplog):
+    lay_out(tmp_path, ["a.wav", "b.m4a", "c/d.M4A", "e.aac", "f.txt", "g.wave"])
+    assert [u.id for u in Folder().read(tmp_path)] == ["a", "g"]
+    assert [r.message.partition(": ")[2] for r in caplog.records] == [
+        "passed over 1 .aac, 2 .m4a, which cannot be read: convert them, to FLAC for instance"
+    ]
 
 
 def test_synthetic_is_the_same_twice_and_says_what_it_is(tmp_path):
@@ -94,7 +129,8 @@ def test_synthetic_is_the_same_twice_and_says_what_it_is(tmp_path):
     for a, b in zip(first, second, strict=True):
         assert np.array_equal(soundfile.read(a.path)[0], soundfile.read(b.path)[0])
     assert {u.labels["gender"] for u in first} == {"female", "male"}
-    assert "SYNTHETIC" in Synthetic.notice
+    assert "corpus is SYNTHETIC" in Synthetic.notice
+    assert "unlabelled speech is SYNTHETIC" in SyntheticUnlabelled.notice
     with pytest.raises(FileExistsError, match="generated with"):
         list(Synthetic(n_speakers=3).read(tmp_path / "a"))
 

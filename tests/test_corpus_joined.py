@@ -72,7 +72,13 @@ def test_wrong_statements(tiny_corpus, table, more, says):
 
 
 @pytest.mark.parametrize(
-    ("given", "says"), [({}, "corpora must be"), (["emodb"], "corpora must be"), ({"a/b": "x"}, "must have none")]
+    ("given", "says"),
+    [
+        ({}, "corpora must be"),
+        (["emodb"], "corpora must be"),
+        ({"a/b": "x"}, "must have none"),
+        ({"my": "x.csv"}, "no reader is called 'my': say which one reads it, {my: {corpus: folder"),
+    ],
 )
 def test_wrong_corpora(given, says):
     with pytest.raises(ValueError, match=says):

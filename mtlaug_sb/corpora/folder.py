@@ -1,18 +1,19 @@
 """Any folder of audio, or any table that lists audio files."""
 
 import csv
+import logging
 import math
 import operator
 import os
 import pathlib
+import unicodedata
 from collections import Counter
 
-import soundfile
-
-from mtlaug_sb.corpus_files import files_below
+from mtlaug_sb.corpus_files import NOT_READABLE, READABLE, files_below
 from mtlaug_sb.interfaces import Utterance
 from mtlaug_sb.registry import register
 
+logger = logging.getLogger(__name__)
 KNOWN = ("path", "id", "speaker", "duration_s")  # columns of a CSV that are no labels
 
 
@@ -35,7 +36,7 @@ class Folder:
 
     def __init__(self, label_from_folder=None, rename=None):
         self.label_from_folder = label_from_folder
-        self.rename = rename or {}
+        self.rename = {_one_form(old): new for old, new in (rename or {}).items()}
 
     def read(self, data_folder):
         """Utterances in order of path (folder) or of row (CSV).
@@ -45,8 +46,8 @@ class Folder:
         FileNotFoundError
             If neither a folder nor a CSV is there.
         ValueError
-            If a CSV has no column ``path`` or one twice, or is not in UTF-8; or a row has more cells than that, no path, or
-            no number as its duration.
+            If a CSV has no column ``path``, one twice, or one of those above in capitals, or is not in UTF-8; or a row has
+            more cells than the header, no path, or no number as its duration.
         """
         root = pathlib.Path(data_folder)
         if root.is_dir():
@@ -56,8 +57,11 @@ class Folder:
         raise FileNotFoundError(f"no folder and no CSV file '{data_folder}'")
 
     def _read_folder(self, root):
-        endings = {f".{name.lower()}" for name in soundfile.available_formats()} | {".opus", ".oga", ".aif"}
-        for path in files_below(root, endings - {".raw"}):  # which does not say its rate
+        others = Counter(path.suffix.lower() for path in files_below(root, NOT_READABLE))
+        if others:
+            listed = ", ".join(f"{n} {ending}" for ending, n in sorted(others.items()))
+            logger.warning("%s: passed over %s, which cannot be read: convert them, to FLAC for instance", root, listed)
+        for path in files_below(root, READABLE):
             labels = {self.label_from_folder: path.parent.name} if self.label_from_folder else {}
             speaker = labels.pop("speaker", None)
             yield self._utterance(path.relative_to(root).with_suffix("").as_posix(), str(path), speaker, labels)
@@ -68,10 +72,7 @@ class Folder:
             reader = csv.reader(file)
             try:
                 names = [name.strip() for name in next(reader, [])]
-                if "path" not in names:
-                    raise ValueError(f"{table}: needs a column 'path', has {names}")
-                if twice := [name for name, n in Counter(filter(None, names)).items() if n > 1]:
-                    raise ValueError(f"{table}: has two columns '{twice[0]}'")
+                _check_names(names, table)
                 size = len(names)
                 columns = [(i, name) for i, name in enumerate(names) if name and name not in KNOWN]
                 known = operator.itemgetter(*(names.index(name) if name in names else size for name in KNOWN))
@@ -94,8 +95,26 @@ class Folder:
                 raise ValueError(f"{table}: line {reader.line_num}: {error}") from None
 
     def _utterance(self, name, path, speaker, labels, duration_s=None):
+        labels = {k: _one_form(v) for k, v in labels.items()}
         labels = {k: self.rename.get(v, v) for k, v in labels.items()} if self.rename else labels
-        return Utterance(name, path, speaker, labels, duration_s)
+        return Utterance(name, path, speaker and _one_form(speaker), labels, duration_s)
+
+
+def _check_names(names, table):
+    """Refuse a header from which it does not follow what is what."""
+    for name in names:
+        if name not in KNOWN and (meant := name.casefold()) in KNOWN and meant not in names:
+            raise ValueError(f"{table}: the column '{name}' must be called '{meant}'")
+    if "path" not in names:
+        hint = "; cells are separated by commas" if len(names) == 1 and any(mark in names[0] for mark in ";\t|") else ""
+        raise ValueError(f"{table}: needs a column 'path', has {names}{hint}")
+    if twice := [name for name, n in Counter(filter(None, names)).items() if n > 1]:
+        raise ValueError(f"{table}: has two columns '{twice[0]}'")
+
+
+def _one_form(text):
+    """Text in the one form that Unicode has for it (NFC): some systems write an accent as a letter of its own."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def _fitting(cells, size, table, reader):

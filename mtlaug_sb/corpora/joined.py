@@ -5,7 +5,7 @@ import pathlib
 from collections import Counter
 from dataclasses import replace
 
-from mtlaug_sb.registry import make, register
+from mtlaug_sb.registry import make, plugins, register
 
 KEYS = ("corpus", "folder", "options", "map", "speakers")
 
@@ -94,6 +94,10 @@ def _stated(name, stated):
         raise ValueError(f"corpus '{name}' has no key '{unknown[0]}'; the keys are {', '.join(KEYS)}")
     if "/" in name:
         raise ValueError(f"a corpus' name stands before a '/' in its speakers' names: '{name}' must have none")
+    if "corpus" not in stated and ("corpus", name) not in plugins():
+        how = f"{{{name}: {{corpus: folder, folder: ...}}}}"
+        readers = ", ".join(other for kind, other in plugins() if kind == "corpus")
+        raise ValueError(f"no reader is called '{name}': say which one reads it, {how}; there are {readers}")
     for label, values in (stated.get("map") or {}).items():
         if not isinstance(values, dict):
             raise ValueError(f"corpus '{name}': map must be {{label: {{value there: value here}}}}, has {label}: {values!r}")

@@ -91,6 +91,10 @@ class SyntheticUnlabelled(Synthetic):
     """
 
     default_folder = "data/synthetic_unlabelled"
+    notice = (
+        "The unlabelled speech is SYNTHETIC, to try the toolkit with: name speech of people with --unlabelled_corpus and "
+        "--unlabelled_folder"
+    )
 
     def __init__(self, n_speakers=6, n_utterances=6, seed=1):
         super().__init__(n_speakers, n_utterances, seed)
