@@ -4,6 +4,7 @@ import argparse
 import difflib
 import inspect
 import pydoc
+import unicodedata
 
 import ruamel.yaml
 from speechbrain.utils.run_opts import HELP_TEXTS, RunOptions
@@ -76,13 +77,30 @@ def read_arguments(arguments):
         elif value is None:
             raise ValueError(f"--{key} needs a value: --{key}=...")
         else:
-            _set(overrides, hparams, key, value if _is_text(key, value) else parse_yaml(key, value))
+            value = value if _is_text(key, value) else parse_yaml(key, value)
+            _set(overrides, hparams, key, parse_names(value) if key == "classes" and isinstance(value, str) else value)
     check_settings(ruamel.yaml.YAML().load(resolve_experiment(hparams_file, overrides)))
     try:
         _, run_opts, _ = RunOptions.from_command_line_args([hparams_file, *run_options])
     except SystemExit:
         raise ValueError(f"SpeechBrain does not understand {' '.join(run_options)}") from None
     return hparams_file, run_opts, overrides
+
+
+def class_names(names):
+    """The YAML's classes as manifests and targets have them: text, in the one form that Unicode has for it (NFC).
+
+    Raises
+    ------
+    ValueError
+        If they are not a list of at least two different names.
+    """
+    if not isinstance(names, list | tuple):
+        raise ValueError(f"classes must be a list of names, is {names!r}")
+    names = [unicodedata.normalize("NFC", str(name)) for name in names]
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise ValueError(f"classes must be at least two, and different ones, are {', '.join(names) or 'none'}")
+    return names
 
 
 def check_settings(hparams):
@@ -99,6 +117,8 @@ def check_settings(hparams):
             if isinstance(value, bool) or not isinstance(value, kind) or value < least:
                 number = "a whole number" if kind is int else "a number"
                 raise ValueError(f"{key} must be {number} of at least {least}, is {value!r}")
+    if "classes" in hparams:
+        class_names(hparams["classes"])
     longest = hparams.get("unlabelled_max_s")
     if longest is not None and (isinstance(longest, bool) or not isinstance(longest, int | float) or longest < 0.1):
         raise ValueError(f"unlabelled_max_s must be null or a number of seconds of at least 0.1, is {longest!r}")

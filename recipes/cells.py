@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import pathlib
 import shutil
@@ -12,13 +13,17 @@ import traceback
 import joblib
 import torch
 import train
+from ruamel.yaml import YAML
 from tqdm import tqdm
 
 from mtlaug_sb.atomic import write_atomically
+from mtlaug_sb.dataio.preparation import check_same_data, make_splits
+from mtlaug_sb.dataio.records import Records
 from mtlaug_sb.dataio.run_folder import is_finished
-from mtlaug_sb.dataio.shared_data import INDEX, SharedData, write_shared
+from mtlaug_sb.dataio.shared_data import INDEX, SharedData, corpora_of, corpus_key, write_shared
 from mtlaug_sb.experiment import resolve_experiment
 from mtlaug_sb.feature_cache import FeatureCache
+from mtlaug_sb.options import class_names
 
 WORKER_DIED = joblib.externals.loky.process_executor.TerminatedWorkerError
 CACHE = "cells.cache"  # in the grid's folder while it runs
@@ -64,10 +69,15 @@ def run_grid(folder, hparams_file, run_opts, overrides, cells, manifests, read_a
 
     Raises
     ------
+    ValueError
+        If a cell could not be trained on these data: before any is.
+    FileExistsError
+        If a finished cell had other settings, or other data.
     RuntimeError
         If cells did not finish; each is named with its error.
     """
     open_cells = [p for p in cells if not is_finished(hparams_file, cells[p])]
+    check_data(read_settings(hparams_file, overrides), cells, cells.keys() - set(open_cells), manifests)
     failures = {}
     if open_cells:
         workers = ray_workers(own.jobs, own.cell_cpus, own.cell_gpus) if own.backend == "ray" else local_workers(own.jobs)
@@ -80,6 +90,31 @@ def run_grid(folder, hparams_file, run_opts, overrides, cells, manifests, read_a
         raise RuntimeError(f"{len(failures)} of {len(cells)} cells did not finish (call again to retry them):\n{listed}")
     seconds = {str(p.relative_to(folder)): json.loads((p / "results.json").read_text())["train_seconds"] for p in cells}
     write_atomically(folder / "train_seconds.json", json.dumps(seconds, indent=1))
+
+
+def read_settings(hparams_file, overrides):
+    """The YAML's values, nothing made of them."""
+    hparams = YAML(typ="rt").load(resolve_experiment(hparams_file, overrides))
+    hparams["classes"] = class_names(hparams["classes"])
+    return hparams
+
+
+def check_data(hparams, cells, finished, manifests):
+    """Refuse what one cell after the other would: splits that make no sense, and a finished cell of other data."""
+    tables = {corpus: Records.of(manifest) for corpus, manifest in manifests.items()}
+    logging.disable(logging.WARNING)  # what is left out of the data has been said
+    try:
+        for path, overrides in cells.items():
+            own = {**hparams, **overrides, "classes": hparams["classes"]}
+            records, *unlabelled = (tables[corpus_key(*corpus)] for corpus in corpora_of(own))
+            try:
+                splits = make_splits(own, records, unlabelled)
+            except ValueError as error:
+                raise ValueError(f"{path.name}: {error}") from None
+            if path in finished:
+                check_same_data(path / "save", splits)
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def local_workers(jobs=None):

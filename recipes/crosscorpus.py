@@ -31,15 +31,15 @@ import pathlib
 import shutil
 import sys
 
-from cells import CACHE, add_worker_options, check_worker_options, run_grid
-from crossvalidate import fold_path, read_settings, show
+from cells import CACHE, add_worker_options, check_worker_options, read_settings, run_grid
+from crossvalidate import fold_path, show
 
 from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.dataio.audio import AudioReader
 from mtlaug_sb.dataio.folds import make_folds
 from mtlaug_sb.dataio.preparation import read_corpus
 from mtlaug_sb.dataio.shared_data import corpora_of, corpus_key
-from mtlaug_sb.dataio.splits import keep_classes, person
+from mtlaug_sb.dataio.splits import keep_classes, person, without_strangers
 from mtlaug_sb.evaluation.plots import plot_confusion
 from mtlaug_sb.evaluation.results import read_predictions
 from mtlaug_sb.evaluation.summary import pool_predictions, summarise_rows
@@ -68,8 +68,11 @@ def main(arguments):
     if own.unlabelled_target and settings["unlabelled_corpus"]:
         read |= plain_unlabelled(settings)
     everything = dict(read_corpus("joined", {"corpora": read}, None, settings, read_audio))
-    targets = {k: r for k, r in everything.items() if r["corpus"] in own.targets and r["speaker"] is not None}
-    tested = keep_classes(targets, settings["class_label"], settings["classes"], "+".join(own.targets))
+    targets = without_strangers({k: r for k, r in everything.items() if r["corpus"] in own.targets})
+    try:
+        tested = keep_classes(targets, settings["class_label"], settings["classes"], "+".join(own.targets))
+    except ValueError as error:
+        raise ValueError(f"{error}; map, in --targets, brings its names to those of the classes") from None
     cells, repeats, manifests = {}, {}, {}
     for part, speakers in divide(tested, own).items():
         data = {
@@ -180,7 +183,9 @@ def part_of(records, corpora):
     def there(record):
         stated = corpora.get(record["corpus"])
         speakers = stated.get("speakers") if isinstance(stated, dict) else None
-        return record["corpus"] in corpora and (speakers is None or person(record)[1] in map(str, speakers))
+        if record["corpus"] not in corpora or speakers is None:
+            return record["corpus"] in corpora
+        return record["speaker"] is not None and person(record)[1] in map(str, speakers)
 
     return {k: r for k, r in records.items() if there(r)}
 

@@ -32,18 +32,16 @@ import shutil
 import sys
 import urllib.parse
 
-from cells import CACHE, add_worker_options, check_worker_options, run_grid
-from ruamel.yaml import YAML
+from cells import CACHE, add_worker_options, check_worker_options, read_settings, run_grid
 
 from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.dataio.audio import AudioReader
 from mtlaug_sb.dataio.folds import add_fold_options, make_folds
 from mtlaug_sb.dataio.preparation import read_corpus
 from mtlaug_sb.dataio.shared_data import corpora_of, corpus_key
-from mtlaug_sb.dataio.splits import exclude_speakers, keep_classes
+from mtlaug_sb.dataio.splits import exclude_speakers, keep_classes, without_strangers
 from mtlaug_sb.evaluation.plots import plot_confusion
 from mtlaug_sb.evaluation.summary import pool_predictions, splits, summarise
-from mtlaug_sb.experiment import resolve_experiment
 from mtlaug_sb.options import parse_own, read_arguments
 
 
@@ -104,13 +102,6 @@ def fold_before(folds):
     return dict(zip(folds, [groups[-1], *groups[:-1]], strict=True))
 
 
-def read_settings(hparams_file, overrides):
-    """The YAML's values, nothing made of them."""
-    hparams = YAML(typ="rt").load(resolve_experiment(hparams_file, overrides))
-    hparams["classes"] = [str(name) for name in hparams["classes"]]
-    return hparams
-
-
 def read_labelled(hparams, read_audio):
     """The manifest of the corpus, its utterances of the classes only."""
     corpus = hparams["corpus"], hparams["corpus_options"], hparams["data_folder"]
@@ -118,8 +109,8 @@ def read_labelled(hparams, read_audio):
 
 
 def labelled(records, hparams):
-    """The records of the classes, without those of excluded speakers."""
-    records = exclude_speakers(records, hparams["excluded_speakers"])
+    """The records of the classes and of known speakers, without those of excluded ones; what is left out is said."""
+    records = exclude_speakers(without_strangers(records), hparams["excluded_speakers"])
     return keep_classes(records, hparams["class_label"], hparams["classes"], hparams["corpus"])
 
 

@@ -23,8 +23,9 @@ import pathlib
 import sys
 
 import numpy as np
+from cells import read_settings
 from crosscorpus import add_corpora_options, read_corpora
-from crossvalidate import fold_path, read_labelled, read_settings, write_summary
+from crossvalidate import fold_path, read_labelled, write_summary
 from tqdm import tqdm
 
 from mtlaug_sb.atomic import write_atomically
@@ -71,7 +72,7 @@ def main(arguments):
         raise FileExistsError(f"'{folder}' holds a finished cross-validation; choose another --output_folder")
 
     read_audio = AudioReader(hparams["sample_rate"], 0)
-    records = {k: r for k, r in read_labelled(hparams, read_audio).items() if r["speaker"] is not None}
+    records = dict(read_labelled(hparams, read_audio))
     features = {}
     for k, record in tqdm(records.items(), desc="functionals", unit="file", delay=1):
         features[k] = functionals(record["recording"], lambda r=record: read_audio(r["path"]), hparams["sample_rate"])

@@ -35,7 +35,7 @@ from mtlaug_sb.evaluation.results import collect_results
 from mtlaug_sb.experiment import read_experiment
 from mtlaug_sb.feature_cache import FeatureCache
 from mtlaug_sb.inference.training_run import write_model_of_run
-from mtlaug_sb.options import help_text, read_arguments
+from mtlaug_sb.options import class_names, help_text, read_arguments
 from mtlaug_sb.targets.categories import Categories
 
 logger = logging.getLogger("mtlaug_sb.train")
@@ -76,7 +76,7 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
     run_on_main(write_settings, args=[hparams_file, overrides])
     # read_arguments has matched the overrides
     hparams = load_hyperpyyaml(read_experiment(hparams_file), overrides, overrides_must_match=False)
-    hparams["classes"] = [str(name) for name in hparams["classes"]]  # as manifests and targets have them
+    hparams["classes"] = class_names(hparams["classes"])
     folder = pathlib.Path(hparams["output_folder"])
     log_config = run_opts.log_config or str(pathlib.Path(__file__).with_name("log.yaml"))
     sb.create_experiment_directory(folder, log_config=log_config, save_env_desc=False)

@@ -31,6 +31,8 @@ def statements(tiny_corpus, tmp_path_factory):
             writer.writerow([u.path, u.speaker, {"happiness": "joy"}.get(u.labels["emotion"], u.labels["emotion"])])
         soundfile.write(folders["b"] / "x.wav", np.random.default_rng(0).normal(size=8000) * 0.1, 16000)
         writer.writerow(["x.wav", "s99", "boredom"])
+        soundfile.write(folders["b"] / "y.wav", np.random.default_rng(1).normal(size=8000) * 0.1, 16000)
+        writer.writerow(["y.wav", "", "anger"])  # nobody knows whose it is
     stated = {
         name: f"{{corpus: synthetic, folder: {folders[name]}, options: {json.dumps(OPTIONS[name])}}}" for name in OPTIONS
     }

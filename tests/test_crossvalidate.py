@@ -97,6 +97,33 @@ def test_other_settings_in_the_same_folder_are_refused(grid):
         grid("--folds=2", "--lr=0.1")
 
 
+def table_of(tiny_corpus, path, change=lambda speaker, emotion: emotion):
+    """A CSV of the tiny corpus, whose emotions may be others."""
+    lines = ["path,speaker,emotion"]
+    for file in sorted(tiny_corpus.rglob("*.wav")):
+        speaker, emotion, _ = file.stem.split("_")
+        lines.append(f"{file},{speaker},{change(speaker, emotion)}")
+    path.write_text("\n".join(lines))
+    return ["--corpus=folder", f"--data_folder={path}", "--corpus_options={}"]
+
+
+def test_a_finished_grid_of_other_data_is_refused(grid, tiny_corpus, tmp_path):
+    table = tmp_path / "list.csv"
+    summary = grid(*table_of(tiny_corpus, table), "--folds=2")
+    assert grid(*table_of(tiny_corpus, table), "--folds=2") == summary
+    with pytest.raises(
+        FileExistsError, match=r"data of the run in .*fold_s01\+s02' was another \((train|valid) split\)"
+    ):
+        grid(*table_of(tiny_corpus, table, lambda s, e: "anger" if (s, e) == ("s03", "sadness") else e), "--folds=2")
+
+
+def test_a_fold_that_cannot_be_is_said_before_any_is_trained(grid, tiny_corpus, tmp_path):
+    given = table_of(tiny_corpus, tmp_path / "list.csv", lambda s, e: "neutral" if s != "s03" and e == "sadness" else e)
+    with pytest.raises(ValueError, match=r"fold_s03: class 'sadness' has no training utterance where s03 is tested"):
+        grid(*given, "--n_valid_speakers=0")
+    assert not list((tmp_path / "run").rglob("results.json"))
+
+
 def test_fewer_speakers_than_folds(grid):
     with pytest.raises(ValueError, match="5 folds need at least as many speakers, and more than one; there are 4"):
         grid("--folds=5")

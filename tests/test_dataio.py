@@ -13,7 +13,14 @@ from mtlaug_sb.dataio.audio import AudioError, AudioReader
 from mtlaug_sb.dataio.datasets import UtteranceDataset, collate
 from mtlaug_sb.dataio.manifest import build_manifest, read_manifest, write_manifest
 from mtlaug_sb.dataio.sampler import MixedBatchSampler
-from mtlaug_sb.dataio.splits import SpeakerLeak, check_splits, find_speaker, keep_classes, split_by_speaker
+from mtlaug_sb.dataio.splits import (
+    SpeakerLeak,
+    check_splits,
+    find_speaker,
+    keep_classes,
+    split_by_speaker,
+    without_strangers,
+)
 
 TONE = 0.1 * np.sin(np.arange(8000) / 5).astype("float32")
 
@@ -213,8 +220,38 @@ def test_what_is_missing_is_said():
     with pytest.raises(ValueError, match="no emotion 'joy'; it has anger, sadness"):
         keep_classes(records, "emotion", ["joy"], "c")
     only_tested = {k: r for k, r in records.items() if r["emotion"] == "anger" or r["speaker"] == "01"}
-    with pytest.raises(ValueError, match="class 'sadness' has no training utterance"):
+    with pytest.raises(ValueError, match=r"class 'sadness' has no training utterance where 01 is tested.*--folds_file"):
         check_splits(split_by_speaker(only_tested, ["01"], 2, 0), "emotion", ["anger", "sadness"])
+
+
+def test_what_is_left_out_is_counted_and_a_slip_of_the_pen_is_named(caplog):
+    labels = ["anger", "Anger ", "anger", "joy", None, "fear"]
+    records = {str(i): {"path": str(i), "speaker": "s", "corpus": "c", "emotion": e} for i, e in enumerate(labels)}
+    assert len(keep_classes(records, "emotion", ["anger", "joy"], "c")) == 3
+    first, second = (r.message for r in caplog.records)
+    assert first == "Of 6 utterances, 3 are not of the classes: 1 Anger , 1 fear, 1 without emotion"
+    assert "'Anger ' is not 'anger', and is left out" in second
+    assert "{rename: {Anger : anger}}" in second
+    caplog.clear()
+    keep_classes({k: r for k, r in records.items() if r["emotion"] in ("anger", "joy")}, "emotion", ["anger", "joy"], "c")
+    assert not caplog.text
+
+
+def test_another_label_is_offered_where_there_is_none():
+    records = {"a": {"path": "a", "speaker": "s", "corpus": "c", "duration_s": 1.0, "label": "anger", "gender": "female"}}
+    with pytest.raises(ValueError, match=r"it has none, but gender, label \(--class_label names the one that is meant\)"):
+        keep_classes(records, "emotion", ["anger"], "c")
+
+
+def test_strangers_are_left_out_and_counted(caplog):
+    records = records_of(SPEAKERS)
+    one = next(iter(records))
+    some = {**records, one: {**records[one], "speaker": None}}
+    assert set(without_strangers(some)) == set(records) - {one}
+    assert "Left out 1 utterances of unknown speakers" in caplog.text
+    caplog.clear()
+    assert without_strangers(records) == records
+    assert not caplog.text
 
 
 def test_speakers_are_found_by_number():

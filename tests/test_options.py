@@ -71,6 +71,37 @@ def test_what_is_wrong_is_said(yaml, argument, says):
         read_arguments([yaml, argument])
 
 
+STL = str(ROOT / "hparams" / "stl.yaml")
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ("anger, joy", ["anger", "joy"]),
+        ("[anger, 3]", ["anger", "3"]),
+        ("[Cole\u0300re, Joie]", ["Col\u00e8re", "Joie"]),  # an accent as a letter of its own
+    ],
+)
+def test_classes_are_names(given, names):
+    overrides = read_arguments([STL, f"--classes={given}"])[2]
+    assert read_settings(STL, overrides)["classes"] == names
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("[anger]", "at least two, and different ones, are anger"),
+        ("anger", "at least two"),
+        ("[]", "at least two, and different ones, are none"),
+        ("[a, b, a]", "different ones, are a, b, a"),
+        ("3", "a list of names, is 3"),
+    ],
+)
+def test_classes_that_are_none(given, says):
+    with pytest.raises(ValueError, match=says):
+        read_arguments([STL, f"--classes={given}"])
+
+
 def test_no_yaml():
     with pytest.raises(FileNotFoundError, match=r"no YAML file 'hparams/mtl\.yaml'"):
         read_arguments(["hparams/mtl.yaml"])

@@ -158,14 +158,15 @@ def _check_ids(records, hashes, name):
 
 
 def _tell_bad(bad, n, name, may_go_on):
+    listed = "; ".join(bad[:5]) + (f"; and {len(bad) - 5} more" if len(bad) > 5 else "")
     if bad and not may_go_on:
-        listed = "; ".join(bad[:5]) + (f"; and {len(bad) - 5} more" if len(bad) > 5 else "")
         raise AudioError(
             f"{len(bad)} of {n} files of corpus '{name}' cannot be used (mend or remove them, or leave them "
             f"out with --skip_bad_audio=True): {listed}"
         )
     if bad:
-        logger.warning("Left out %d of %d files: %s", len(bad), n, "; ".join(bad[:5]))
+        logger.warning("Left out %d of %d files: %s", len(bad), n, listed)
+        logger.debug("All of them: %s", "; ".join(bad))
 
 
 def _check_sample(records, read_audio, name, skip_bad_audio):

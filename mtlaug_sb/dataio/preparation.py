@@ -41,12 +41,35 @@ def prepare(hparams, read_audio, manifests=None, shards=None):
     FileExistsError
         If an unfinished run in the folder was made with other data.
     """
-    label, names = hparams["class_label"], hparams["classes"]
     manifests = manifests or {}
     records, *unlabelled_records = (
         Records.of(manifests.get(corpus_key(*corpus)) or read_corpus(*corpus, hparams, read_audio))
         for corpus in corpora_of(hparams)
     )
+    splits = make_splits(hparams, records, unlabelled_records)
+    if shards is not None:
+        shards.check_splits(splits)
+    folder = pathlib.Path(hparams["save_folder"])
+    if any(folder.glob("CKPT*")):
+        check_same_data(folder, splits)
+    for split, part in splits.items():
+        write_manifest(part, folder / f"{split}.json")
+        n_speakers, hours = len(part.counts("speaker").keys() - {None}), part.durations.sum() / 3600
+        logger.info("%-10s %5d utterances, %3d speakers, %6.2f h", split, len(part), n_speakers, hours)
+    if shards is not None:
+        logger.info("%-10s %5d utterances in %d shards", "streamed", len(shards), len(shards.shards))
+    return splits
+
+
+def make_splits(hparams, records, unlabelled_records=()):
+    """{split: Records} of a corpus, and of further speech without labels, as a run with these settings has them, checked.
+
+    Raises
+    ------
+    ValueError
+        If they share a speaker or a recording, or one of them lacks what it needs.
+    """
+    label, names = hparams["class_label"], hparams["classes"]
     records = exclude_speakers(records, hparams["excluded_speakers"])
     without_label = records.where(label, lambda value: value is None)
     splits = split_by_speaker(
@@ -72,24 +95,24 @@ def prepare(hparams, read_audio, manifests=None, shards=None):
     if unlabelled:
         splits["unlabelled"] = unlabelled
     check_splits(splits, label, names)
-    if shards is not None:
-        shards.check_splits(splits)
-    folder = pathlib.Path(hparams["save_folder"])
-    if any(folder.glob("CKPT*")):
-        for split in SPLITS:
-            path = folder / f"{split}.json"
-            if (read_manifest(path) if path.exists() else {}) != splits.get(split, {}):
-                raise FileExistsError(
-                    f"the data of the unfinished run in '{folder.parent}' was another ({split} split); choose another "
-                    "--output_folder, or --overwrite=True to begin anew"
-                )
-    for split, part in splits.items():
-        write_manifest(part, folder / f"{split}.json")
-        n_speakers, hours = len(part.counts("speaker").keys() - {None}), part.durations.sum() / 3600
-        logger.info("%-10s %5d utterances, %3d speakers, %6.2f h", split, len(part), n_speakers, hours)
-    if shards is not None:
-        logger.info("%-10s %5d utterances in %d shards", "streamed", len(shards), len(shards.shards))
     return splits
+
+
+def check_same_data(folder, splits):
+    """Refuse to go on with a run whose manifests, in this folder, are not those of the splits.
+
+    Raises
+    ------
+    FileExistsError
+        Names the split.
+    """
+    for split in SPLITS:
+        path = folder / f"{split}.json"
+        if (read_manifest(path) if path.exists() else {}) != splits.get(split, {}):
+            raise FileExistsError(
+                f"the data of the run in '{folder.parent}' was another ({split} split); choose another "
+                "--output_folder, or --overwrite=True to begin anew"
+            )
 
 
 def read_corpus(name, options, data_folder, hparams, read_audio):

@@ -22,17 +22,51 @@ def keep_classes(records, label, names, corpus):
     Raises
     ------
     ValueError
-        If no record has one of the names: the known ones are listed.
+        If one of the names is no record's: the known ones are listed.
     """
     table = Records.of(records)
     count = _count(table, label)
     unknown = [name for name in names if name not in count]
     if unknown:
-        raise ValueError(f"corpus '{corpus}' has no {label} '{unknown[0]}'; it has {', '.join(sorted(count)) or 'none'}")
+        raise ValueError(f"corpus '{corpus}' has no {label} '{unknown[0]}'; it has {_known(table, count)}")
+    kept = table.where(label, lambda value: value is not None and str(value) in names)
     left_out = {name: n for name, n in sorted(count.items()) if name not in names}
+    if nameless := len(table) - sum(count.values()):
+        left_out[f"without {label}"] = nameless
     if left_out:
-        logger.info("Left out, as their %s is not asked for: %s", label, left_out)
-    return _same_kind(records, table.where(label, lambda value: value is not None and str(value) in names))
+        said = ", ".join(f"{n} {name}" for name, n in left_out.items())
+        logger.warning("Of %d utterances, %d are not of the classes: %s", len(table), len(table) - len(kept), said)
+    alike = {_simplified(name): name for name in names}
+    for name in left_out:
+        if same := alike.get(_simplified(name)):
+            logger.warning(
+                "'%s' is not '%s', and is left out: if it should not be, give both one name (of a CSV: "
+                '--corpus_options="{rename: {%s: %s}}")',
+                *(name, same, name, same),
+            )
+    return _same_kind(records, kept)
+
+
+def _known(table, count):
+    """What to choose from where a class is unknown: the label's values, or the labels."""
+    if count:
+        return ", ".join(sorted(count))
+    there = {key for record in itertools.islice(table.values(), 1000) for key in record}
+    others = sorted(there - {"path", "duration_s", "speaker", "corpus", "recording"})
+    return "none" + (f", but {', '.join(others)} (--class_label names the one that is meant)" if others else "")
+
+
+def _simplified(name):
+    return name.strip().casefold()
+
+
+def without_strangers(records):
+    """The records of known speakers; how many others there are is said."""
+    table = Records.of(records)
+    if nobody := table.counts("speaker").get(None, 0):
+        logger.warning("Left out %d utterances of unknown speakers: they could be anybody's", nobody)
+        table = table.where("speaker", lambda speaker: speaker is not None)
+    return _same_kind(records, table)
 
 
 def find_speaker(asked, speakers):
@@ -91,17 +125,13 @@ def split_by_speaker(records, test_speakers, n_valid_speakers, seed, stratify_by
     ValueError
         If a test speaker is unknown, or there are too few speakers.
     """
-    table = Records.of(records)
-    count = table.counts("speaker")
-    nobody = count.pop(None, 0)
-    speakers = sorted(count)
-    if nobody:
-        logger.warning("Left out %d utterances of unknown speakers: they could be anybody's", nobody)
+    table = Records.of(without_strangers(records))
+    speakers = sorted(table.counts("speaker"))
     needed = (len(test_speakers) if test_speakers else 1) + n_valid_speakers + 1
     if len(speakers) < needed:
         raise ValueError(
             f"{len(speakers)} speakers are too few: {needed - 1 - n_valid_speakers} for the test, {n_valid_speakers} for "
-            "validation and at least 1 for training are needed"
+            "validation and at least 1 for training are needed (of a CSV, the column 'speaker' names them)"
         )
     test = [find_speaker(s, speakers) for s in test_speakers] if test_speakers else speakers[:1]
     others = [s for s in speakers if s not in test]
@@ -142,16 +172,18 @@ def check_splits(splits, label, names):
             there = [_recordings(splits[s], both) for s in (split, other)]
             for value in there[0].keys() & there[1].keys():
                 paths = [part[value] for part in there]
-                raise SpeakerLeak(f"recording {paths[0]} is in the {split} split, and as {paths[1]} in the {other} split")
+                where = f"in the {split} split, and as {paths[1]} in the {other} split"
+                raise SpeakerLeak(f"recording {paths[0]} is {where}; take one of them out")
     for split, records in splits.items():
         if not records and split != "valid":  # without one no epoch is chosen
             raise ValueError(f"the {split} split is empty")
     count = _count(splits["train"], label)
     for name in names:
         if not count[name]:
+            tested = ", ".join(sorted(splits["test"].counts("speaker")))
             raise ValueError(
-                f"class '{name}' has no training utterance: the training speakers are "
-                f"{', '.join(sorted(splits['train'].counts('speaker')))}"
+                f"class '{name}' has no training utterance where {tested} is tested: leave the class out (--classes), or "
+                "speakers (--excluded_speakers), or give folds in which others have it, too (--folds_file)"
             )
 
 
