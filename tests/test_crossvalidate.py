@@ -111,9 +111,7 @@ def test_a_finished_grid_of_other_data_is_refused(grid, tiny_corpus, tmp_path):
     table = tmp_path / "list.csv"
     summary = grid(*table_of(tiny_corpus, table), "--folds=2")
     assert grid(*table_of(tiny_corpus, table), "--folds=2") == summary
-    with pytest.raises(
-        FileExistsError, match=r"data of the run in .*fold_s01\+s02' was another \((train|valid) split\)"
-    ):
+    with pytest.raises(FileExistsError, match=r"data of the run in .*fold_s01\+s02' was another \((train|valid) split\)"):
         grid(*table_of(tiny_corpus, table, lambda s, e: "anger" if (s, e) == ("s03", "sadness") else e), "--folds=2")
 
 

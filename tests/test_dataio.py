@@ -46,7 +46,7 @@ def test_resampled_and_mixed_down_said_once_each(tmp_path, caplog):
     assert torch.allclose(wav[200:-200:2], torch.from_numpy(TONE)[100:-100], atol=0.01)
     assert [r.message.split(":")[1] for r in caplog.records] == [
         " such files are mixed down to mono",
-        " such files are resampled to 16000 Hz",
+        " such files are resampled to 16000 Hz, and have nothing above 4000 Hz",
     ]
 
 

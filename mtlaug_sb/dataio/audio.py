@@ -80,7 +80,8 @@ class AudioReader:
             raise AudioError(f"{path}: is silent")
         wav = torch.from_numpy(mono)
         if rate != self.sample_rate:
-            self._say_once(f"{path} has {rate} Hz: such files are resampled to {self.sample_rate} Hz", rate)
+            lost = f", and have nothing above {rate // 2} Hz" if rate < self.sample_rate else ""
+            self._say_once(f"{path} has {rate} Hz: such files are resampled to {self.sample_rate} Hz{lost}", rate)
             wav = torchaudio.functional.resample(wav, rate, self.sample_rate)
         return wav
 
