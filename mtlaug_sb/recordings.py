@@ -7,7 +7,7 @@ import numpy as np
 LFS_STUB = b"version https://git-lfs.github.com/spec"
 SILENCE = 1.6e-5  # peak, of full scale: half a step of 16-bit audio
 LOUDEST = 10.0  # peak, of full scale: more is no loud recording, but whole numbers written as floats
-OFFSET = 0.05  # of the deviation: recordings that nothing is wrong with have up to 0.04
+OFFSET = 0.05  # of the deviation: whole recordings of speech that nothing is wrong with have up to 0.04
 
 
 def fault_of(samples):
@@ -41,9 +41,9 @@ def without_offset(samples):
 def why_unreadable(path, error):
     """Why a file could not be opened as audio, which ended in this error."""
     path = pathlib.Path(path)
-    if not path.is_file():
-        return "no such file"
     try:
+        if not path.is_file():
+            return "no such file"
         with open(path, "rb") as file:
             head = file.read(len(LFS_STUB))
     except OSError as failure:

@@ -35,7 +35,7 @@ class Reverb(nn.Module):
 
     def __init__(self, folder=None, rt60_low=0.2, rt60_high=0.8, direct_db=3.0, sample_rate=16000):
         super().__init__()
-        responses = read_recordings(folder, sample_rate) if folder is not None else []
+        responses = read_recordings(folder, sample_rate, centred=False) if folder is not None else []
         self.add = _AddRoom(responses, (rt60_low, rt60_high), direct_db, sample_rate)
 
     def forward(self, inputs, lengths, targets, generator):

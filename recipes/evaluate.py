@@ -184,7 +184,7 @@ def surroundings(own, read_audio):
         records = [{"recording": u.id, "path": u.path, "speaker": known(u), "corpus": u.labels["corpus"]} for u in found]
         yield Babble(records, read_audio, own.snr_db, own.seed, own.talkers)
     if own.rooms:
-        for name, responses in read_environments(own.rooms, read_audio).items():
+        for name, responses in read_environments(own.rooms, AudioReader(read_audio.sample_rate, centred=False)).items():
             yield Room(name, responses, own.seed)
 
 

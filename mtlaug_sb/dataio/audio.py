@@ -20,7 +20,7 @@ class AudioError(ValueError):
 
 
 class AudioReader:
-    """Read files as mono at one sample rate, around zero (see ``recordings.without_offset``).
+    """Read files as mono at one sample rate.
 
     Arguments
     ---------
@@ -28,10 +28,12 @@ class AudioReader:
         Hz; files of another rate are resampled, which is said once.
     cache_mb : float
         Audio kept decoded in memory, at most.
+    centred : bool
+        Take off an offset (see ``recordings.without_offset``). A room's response has a mean of its own.
     """
 
-    def __init__(self, sample_rate=16000, cache_mb=1024.0):
-        self.sample_rate = sample_rate
+    def __init__(self, sample_rate=16000, cache_mb=1024.0, centred=True):
+        self.sample_rate, self.centred = sample_rate, centred
         self.cache_mb = cache_mb
         self._said = set()
         self.forget()
@@ -75,7 +77,7 @@ class AudioReader:
         if samples.shape[1] > 1:
             self._say_once(f"{path} has {samples.shape[1]} channels: such files are mixed down to mono")
         mono = samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
-        mono = without_offset(mono)
+        mono = without_offset(mono) if self.centred else mono
         if is_silent(mono):
             raise AudioError(f"{path}: is silent")
         wav = torch.from_numpy(mono)
@@ -91,15 +93,15 @@ class AudioReader:
             logger.warning(message)
 
 
-def read_recordings(folder, sample_rate):
-    """All audio files below a folder, as samples [time] each, at one rate in Hz.
+def read_recordings(folder, sample_rate, centred=True):
+    """All audio files below a folder, as samples [time] each, at one rate in Hz; ``centred`` as of ``AudioReader``.
 
     Raises
     ------
     FileNotFoundError
         If the folder is not there, or holds none.
     """
-    folder, read = pathlib.Path(folder), AudioReader(sample_rate)
+    folder, read = pathlib.Path(folder), AudioReader(sample_rate, centred=centred)
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder of recordings '{folder}'")
     recordings = [read(utterance.path) for utterance in make("corpus/folder").read(folder)]

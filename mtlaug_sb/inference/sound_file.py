@@ -27,26 +27,12 @@ def read_blocks(path, sample_rate):
     """
     with open_sound(path) as file:
         resampler = Resampler(file.samplerate, sample_rate)
-        seen = 0
-        frames = max(1, BLOCK // file.channels)
-        while True:
-            try:
-                block = file.read(frames, dtype="float32", always_2d=True)
-            except soundfile.SoundFileError as error:
-                raise AudioError(f"{path}: not readable after {seen / file.samplerate:.1f} s ({error})") from None
-            if not len(block):
-                break
-            if fault := fault_of(block):
-                raise AudioError(f"{path}: {fault}, after {seen / file.samplerate:.1f} s")
-            seen += len(block)
-            yield resampler.push(to_mono(block))
-    if not seen:
-        raise AudioError(f"{path}: no samples in it")
+        yield from map(resampler.push, _mono_blocks(file, path))
     yield resampler.finish()
 
 
 def read_sound(path, sample_rate, max_duration_s=None):
-    """All samples of a file, float32 [time], mono at ``sample_rate`` Hz, around zero.
+    """All samples of a file, float32 [time], mono at ``sample_rate`` Hz, without an offset.
 
     Raises
     ------
@@ -54,15 +40,38 @@ def read_sound(path, sample_rate, max_duration_s=None):
         As ``read_blocks``; and if the file is silent or longer than ``max_duration_s``.
     """
     pieces, samples = [], 0
-    for piece in read_blocks(path, sample_rate):
-        pieces.append(piece)
-        samples += len(piece)
-        if max_duration_s is not None and samples > max_duration_s * sample_rate:
-            raise AudioError(f"{path}: longer than {max_duration_s:g} s; use timeline() for long recordings")
-    wav = without_offset(np.concatenate(pieces))
-    if is_silent(wav):
+    with open_sound(path) as file:
+        rate = file.samplerate
+        for piece in _mono_blocks(file, path):
+            pieces.append(piece)
+            samples += len(piece)
+            if max_duration_s is not None and samples > max_duration_s * rate:
+                raise AudioError(f"{path}: longer than {max_duration_s:g} s; use timeline() for long recordings")
+    mono = without_offset(np.concatenate(pieces))  # before the resampler, in which it would ring
+    resampler = Resampler(rate, sample_rate)
+    wav = np.concatenate([resampler.push(mono), resampler.finish()])
+    if is_silent(mono) or not len(wav):
         raise AudioError(f"{path}: is silent")
     return wav
+
+
+def _mono_blocks(file, path):
+    """Pieces of an open file, float32 [time], mono at its own rate."""
+    seen = 0
+    frames = max(1, BLOCK // file.channels)
+    while True:
+        try:
+            block = file.read(frames, dtype="float32", always_2d=True)
+        except soundfile.SoundFileError as error:
+            raise AudioError(f"{path}: not readable after {seen / file.samplerate:.1f} s ({error})") from None
+        if not len(block):
+            break
+        if fault := fault_of(block):
+            raise AudioError(f"{path}: {fault}, after {seen / file.samplerate:.1f} s")
+        seen += len(block)
+        yield to_mono(block)
+    if not seen:
+        raise AudioError(f"{path}: no samples in it")
 
 
 def open_sound(path):

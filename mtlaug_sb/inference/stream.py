@@ -6,7 +6,7 @@ from mtlaug_sb.inference.answers import UNSURE
 from mtlaug_sb.inference.resampling import Resampler
 from mtlaug_sb.inference.segments import SILENCE, Segment
 from mtlaug_sb.inference.sound_file import AudioError, to_mono
-from mtlaug_sb.recordings import fault_of, is_silent, without_offset
+from mtlaug_sb.recordings import fault_of, is_silent
 
 
 class Stream:
@@ -100,7 +100,6 @@ class Stream:
         return segments
 
     def _segment(self, end, samples):
-        samples = without_offset(samples)
         probabilities = self.answer(np.ascontiguousarray(samples))
         best = max(range(len(self.labels)), key=probabilities.__getitem__)
         label = self.labels[best] if probabilities[best] >= self.unsure_below else UNSURE
