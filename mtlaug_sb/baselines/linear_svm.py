@@ -15,9 +15,9 @@ class LinearSVM:
     """Features are standardised on the training data; C is chosen by cross-validation over its speakers.
 
     Every fold of that inner cross-validation is standardised on its own training part, and one in which a class has no
-    training example does not count; where none is left, utterances are left out in place of speakers, which is said. C is
-    the smallest with the best UAR, pooled over the inner folds; the scale that makes probabilities of decision values (Guo
-    et al. 2017) is fitted on the same held-out decisions. Needs scikit-learn.
+    training example does not count; where the others do not test all classes, utterances are left out in place of speakers,
+    which is said. C is the smallest with the best UAR, pooled over the inner folds; the scale that makes probabilities of
+    decision values (Guo et al. 2017) is fitted on the same held-out decisions. Needs scikit-learn.
     """
 
     def fit(self, features, truths, speakers):
@@ -35,9 +35,9 @@ class LinearSVM:
         Raises
         ------
         ValueError
-            If there is only one class.
+            If there is only one class; or one with a single utterance, where utterances have to be left out.
         """
-        from sklearn.metrics import recall_score
+        from sklearn.metrics import balanced_accuracy_score
 
         truths = np.asarray(truths)
         classes = np.unique(truths)
@@ -49,8 +49,7 @@ class LinearSVM:
             for k, decisions in enumerate(_decisions(scale(features[train]), truths[train], scale(features[test]), CHOICES)):
                 held_out[k, test] = decisions
             known[test] = True
-        there = np.unique(truths[known])
-        scores = [recall_score(truths[known], classes[d[known].argmax(1)], labels=there, average="macro") for d in held_out]
+        scores = [balanced_accuracy_score(truths[known], classes[d[known].argmax(1)]) for d in held_out]
         best = int(np.argmax(scores))
         sharpness = _fit_sharpness(held_out[best][known], np.searchsorted(classes, truths[known]))
         return self.refit(features, truths, CHOICES[best], sharpness)
@@ -69,7 +68,7 @@ class LinearSVM:
 
 
 def _inner_folds(truths, speakers):
-    """(train, test) indices: speakers are left out in turn where all classes are left, otherwise utterances."""
+    """(train, test) indices that leave out speakers, where all classes stay and all are tested, or else utterances."""
     from sklearn.model_selection import GroupKFold, StratifiedKFold
 
     n_classes, n_speakers = len(np.unique(truths)), len(set(speakers))
@@ -77,7 +76,7 @@ def _inner_folds(truths, speakers):
     if n_speakers > 1:
         folds = list(GroupKFold(min(INNER_FOLDS, n_speakers)).split(truths, truths, speakers))
         folds = [fold for fold in folds if len(np.unique(truths[fold[0]])) == n_classes]
-    if folds:
+    if folds and len(np.unique(truths[np.concatenate([test for _, test in folds])])) == n_classes:
         return folds
     fewest = int(np.unique(truths, return_counts=True)[1].min())
     if fewest < 2:
