@@ -228,6 +228,7 @@ def test_behind_silence_there_is_no_babble():
     ("arguments", "said"),
     [
         ({"snrs_db": []}, "needs a signal-to-noise ratio and a voice"),
+        ({"snrs_db": [math.nan]}, "needs a signal-to-noise ratio and a voice"),
         ({"percents": []}, "needs a signal-to-noise ratio and a voice"),
         ({"percents": [90.5]}, "positive whole numbers"),
         ({"percents": [0]}, "positive whole numbers"),

@@ -1,5 +1,7 @@
 """Babble that needs no recordings: the utterance itself, backwards, several times at once."""
 
+import math
+
 import torch
 import torchaudio
 from torch import nn
@@ -40,7 +42,7 @@ class Babble(nn.Module):
 
     def __init__(self, snrs_db=(10.0, 0.0), percents=(80, 90, 95, 110, 125)):
         super().__init__()
-        if not snrs_db or not percents:
+        if not snrs_db or not percents or not all(map(math.isfinite, snrs_db)):
             raise ValueError("babble needs a signal-to-noise ratio and a voice")
         if any(p != int(p) or p <= 0 for p in percents):
             raise ValueError(f"percents must be positive whole numbers such as [90, 110], got {list(percents)}")
@@ -64,6 +66,6 @@ class Babble(nn.Module):
         return noisy, lengths
 
     def _voices(self, speech, generator):
-        # each twice over, so that it may begin anywhere
+        # each twice over, from a place that is drawn
         voices = (resample(speech).flip(0).repeat(2) for resample in self.resamplers)
         return sum(stretch(voice, len(speech), generator) for voice in voices)
