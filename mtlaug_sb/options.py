@@ -4,7 +4,6 @@ import argparse
 import difflib
 import inspect
 import pydoc
-import unicodedata
 
 import ruamel.yaml
 from speechbrain.utils.run_opts import HELP_TEXTS, RunOptions
@@ -12,6 +11,7 @@ from speechbrain.utils.run_opts import HELP_TEXTS, RunOptions
 from mtlaug_sb.experiment import read_experiment, resolve_experiment
 from mtlaug_sb.plugin_files import load_plugins
 from mtlaug_sb.registry import find
+from mtlaug_sb.unicode_form import one_form
 
 _RUN_OPTIONS = [*HELP_TEXTS, "jit_module_keys", "compile_module_keys"]
 # plain keys -> their type and least value
@@ -97,7 +97,7 @@ def class_names(names):
     """
     if not isinstance(names, list | tuple):
         raise ValueError(f"classes must be a list of names, is {names!r}")
-    names = [unicodedata.normalize("NFC", str(name)) for name in names]
+    names = [one_form(str(name)) for name in names]
     if len(names) < 2 or len(set(names)) < len(names):
         raise ValueError(f"classes must be at least two, and different ones, are {', '.join(names) or 'none'}")
     return names

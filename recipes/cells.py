@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from tqdm import tqdm
 
 from mtlaug_sb.atomic import write_atomically
-from mtlaug_sb.dataio.preparation import check_same_data, make_splits
+from mtlaug_sb.dataio.preparation import check_finished_data, make_splits
 from mtlaug_sb.dataio.records import Records
 from mtlaug_sb.dataio.run_folder import is_finished
 from mtlaug_sb.dataio.shared_data import INDEX, SharedData, corpora_of, corpus_key, write_shared
@@ -70,14 +70,14 @@ def run_grid(folder, hparams_file, run_opts, overrides, cells, manifests, read_a
     Raises
     ------
     ValueError
-        If a cell could not be trained on these data: before any is.
+        If a cell could not be trained on these data: before any is (but for streamed speech, which each cell checks).
     FileExistsError
         If a finished cell had other settings, or other data.
     RuntimeError
         If cells did not finish; each is named with its error.
     """
     open_cells = [p for p in cells if not is_finished(hparams_file, cells[p])]
-    check_data(read_settings(hparams_file, overrides), cells, cells.keys() - set(open_cells), manifests)
+    check_data(hparams_file, cells, cells.keys() - set(open_cells), manifests)
     failures = {}
     if open_cells:
         workers = ray_workers(own.jobs, own.cell_cpus, own.cell_gpus) if own.backend == "ray" else local_workers(own.jobs)
@@ -99,22 +99,23 @@ def read_settings(hparams_file, overrides):
     return hparams
 
 
-def check_data(hparams, cells, finished, manifests):
+def check_data(hparams_file, cells, finished, manifests):
     """Refuse what one cell after the other would: splits that make no sense, and a finished cell of other data."""
     tables = {corpus: Records.of(manifest) for corpus, manifest in manifests.items()}
-    logging.disable(logging.WARNING)  # what is left out of the data has been said
+    muted = logging.root.manager.disable
+    logging.disable(max(muted, logging.WARNING))  # what is left out of the data has been said
     try:
-        for path, overrides in cells.items():
-            own = {**hparams, **overrides, "classes": hparams["classes"]}
-            records, *unlabelled = (tables[corpus_key(*corpus)] for corpus in corpora_of(own))
+        for path, overrides in tqdm(cells.items(), desc="checking cells", unit="cell", leave=False, delay=2):
+            hparams = read_settings(hparams_file, overrides)
+            records, *unlabelled = (tables[corpus_key(*corpus)] for corpus in corpora_of(hparams))
             try:
-                splits = make_splits(own, records, unlabelled)
+                splits = make_splits(hparams, records, unlabelled)
             except ValueError as error:
                 raise ValueError(f"{path.name}: {error}") from None
             if path in finished:
-                check_same_data(path / "save", splits)
+                check_finished_data(hparams, splits)
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(muted)
 
 
 def local_workers(jobs=None):

@@ -39,7 +39,7 @@ from mtlaug_sb.dataio.audio import AudioReader
 from mtlaug_sb.dataio.folds import make_folds
 from mtlaug_sb.dataio.preparation import read_corpus
 from mtlaug_sb.dataio.shared_data import corpora_of, corpus_key
-from mtlaug_sb.dataio.splits import keep_classes, person, without_strangers
+from mtlaug_sb.dataio.splits import exclude_speakers, keep_classes, person, without_strangers
 from mtlaug_sb.evaluation.plots import plot_confusion
 from mtlaug_sb.evaluation.results import read_predictions
 from mtlaug_sb.evaluation.summary import pool_predictions, summarise_rows
@@ -68,11 +68,9 @@ def main(arguments):
     if own.unlabelled_target and settings["unlabelled_corpus"]:
         read |= plain_unlabelled(settings)
     everything = dict(read_corpus("joined", {"corpora": read}, None, settings, read_audio))
-    targets = without_strangers({k: r for k, r in everything.items() if r["corpus"] in own.targets})
-    try:
-        tested = keep_classes(targets, settings["class_label"], settings["classes"], "+".join(own.targets))
-    except ValueError as error:
-        raise ValueError(f"{error}; map, in --targets, brings its names to those of the classes") from None
+    known = without_strangers(exclude_speakers(everything, settings["excluded_speakers"]))
+    targets, tested = labelled(known, own.targets, settings, "targets")
+    labelled(known, own.sources, settings, "sources")  # says what is left out of them
     cells, repeats, manifests = {}, {}, {}
     for part, speakers in divide(tested, own).items():
         data = {
@@ -105,6 +103,15 @@ def main(arguments):
     summary = write_summary(folder, f"{name}, {between}", settings["classes"], repeats, tested, own.targets, about)
     shutil.rmtree(folder / CACHE, ignore_errors=True)
     return summary
+
+
+def labelled(records, corpora, settings, option):
+    """The records of these corpora, and those of the classes among them; what is left out is said."""
+    there = {k: r for k, r in records.items() if r["corpus"] in corpora}
+    try:
+        return there, keep_classes(there, settings["class_label"], settings["classes"], "+".join(corpora))
+    except ValueError as error:
+        raise ValueError(f"{error}; map, in --{option}, brings its names to those of the classes") from None
 
 
 def read_own(arguments):
@@ -154,7 +161,7 @@ def read_corpora(own):
 def divide(tested, own):
     """{name of the part: its speakers}: all of the targets, or parts of each of them."""
     if not own.unlabelled_target:
-        return {"+".join(own.targets): sorted({r["speaker"] for r in tested.values() if r["speaker"] is not None})}
+        return {"+".join(own.targets): sorted({r["speaker"] for r in tested.values()})}
     folds = [
         list(make_folds({k: r for k, r in tested.items() if r["corpus"] == name}, own.target_parts).values())
         for name in own.targets

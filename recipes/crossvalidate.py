@@ -38,6 +38,7 @@ from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.dataio.audio import AudioReader
 from mtlaug_sb.dataio.folds import add_fold_options, make_folds
 from mtlaug_sb.dataio.preparation import read_corpus
+from mtlaug_sb.dataio.records import Records
 from mtlaug_sb.dataio.shared_data import corpora_of, corpus_key
 from mtlaug_sb.dataio.splits import exclude_speakers, keep_classes, without_strangers
 from mtlaug_sb.evaluation.plots import plot_confusion
@@ -110,8 +111,9 @@ def read_labelled(hparams, read_audio):
 
 def labelled(records, hparams):
     """The records of the classes and of known speakers, without those of excluded ones; what is left out is said."""
-    records = exclude_speakers(without_strangers(records), hparams["excluded_speakers"])
-    return keep_classes(records, hparams["class_label"], hparams["classes"], hparams["corpus"])
+    table = exclude_speakers(without_strangers(Records.of(records)), hparams["excluded_speakers"])
+    kept = keep_classes(table, hparams["class_label"], hparams["classes"], hparams["corpus"])
+    return {utterance: records[utterance] for utterance in kept}
 
 
 def fold_path(folder, seed, fold):

@@ -111,15 +111,17 @@ def test_letters_with_accents_have_one_form(tmp_path):
     (found,) = Folder().read(table)
     assert (found.speaker, found.labels) == ("Colère", {"emotion": "Colère"})
     assert found.path.endswith(f"{apart}.wav")  # as the file is called
-    (renamed,) = Folder(rename={apart: "anger"}).read(table)
-    assert renamed.labels == {"emotion": "anger"}
+    (renamed,) = Folder(rename={apart: apart.lower()}).read(table)
+    assert renamed.labels == {"emotion": "colère"}
+    table.write_text("path,emotion\na.wav,1\n")
+    assert next(Folder(rename={1: "anger"}).read(table)).labels == {"emotion": "anger"}
 
 
 def test_audio_that_cannot_be_read_is_passed_over_and_counted(tmp_path, caplog):
     lay_out(tmp_path, ["a.wav", "b.m4a", "c/d.M4A", "e.aac", "f.txt", "g.wave"])
     assert [u.id for u in Folder().read(tmp_path)] == ["a", "g"]
     assert [r.message.partition(": ")[2] for r in caplog.records] == [
-        "passed over 1 .aac, 2 .m4a, which cannot be read: convert them, to FLAC for instance"
+        "passed over 1 .aac, 2 .m4a, which cannot be read: what is only there must be converted"
     ]
 
 

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import logging
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
@@ -111,8 +113,42 @@ def test_a_finished_grid_of_other_data_is_refused(grid, tiny_corpus, tmp_path):
     table = tmp_path / "list.csv"
     summary = grid(*table_of(tiny_corpus, table), "--folds=2")
     assert grid(*table_of(tiny_corpus, table), "--folds=2") == summary
-    with pytest.raises(FileExistsError, match=r"data of the run in .*fold_s01\+s02' was another \((train|valid) split\)"):
+    with pytest.raises(
+        FileExistsError, match=r"fold_s01\+s02' was another \((train|valid): \d utterances, such as .*s03_sad"
+    ):
         grid(*table_of(tiny_corpus, table, lambda s, e: "anger" if (s, e) == ("s03", "sadness") else e), "--folds=2")
+
+
+def test_a_finished_grid_is_known_again_wherever_its_data_lie(grid, tiny_corpus, tmp_path):
+    moved = shutil.copytree(tiny_corpus, tmp_path / "a")
+    given = [f"--data_folder={moved}", "--folds=2", "--n_valid_speakers=0"]
+    summary = grid(*given)
+    moved.rename(tmp_path / "b")
+    moved.symlink_to(tmp_path / "b")
+    assert grid(*given) == summary
+    (tmp_path / "run" / "seed_0" / "fold_s01+s02" / "save" / "train.json").unlink()
+    assert grid(*given) == summary
+
+
+def test_options_of_the_command_line_join_those_of_the_yaml(tiny_corpus, tmp_path, monkeypatch):
+    import crossvalidate
+
+    monkeypatch.chdir(ROOT)
+    yaml = tmp_path / "own.yaml"
+    yaml.write_text(
+        f"base: {ROOT}/hparams/stl.yaml\ncorpus_options: {{n_speakers: 4, n_utterances: 2}}\nnumber_of_epochs: 1\n"
+        f"data_folder: {tiny_corpus}\nn_valid_speakers: 1\n"
+    )
+    with pytest.raises(FileExistsError, match=r"generated with .*'n_utterances': 2.*'n_utterances': 3"):
+        crossvalidate.main([str(yaml), "--corpus_options={n_utterances: 3}", f"--output_folder={tmp_path}/run", "--jobs=1"])
+    before = logging.root.manager.disable
+    logging.disable(logging.DEBUG)
+    try:
+        given = [str(yaml), "--corpus_options={n_utterances: 2}", f"--output_folder={tmp_path}/run", "--jobs=1", "--folds=2"]
+        assert crossvalidate.main(given)["utterances"] == 32
+        assert logging.root.manager.disable == logging.DEBUG
+    finally:
+        logging.disable(before)
 
 
 def test_a_fold_that_cannot_be_is_said_before_any_is_trained(grid, tiny_corpus, tmp_path):

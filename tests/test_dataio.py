@@ -231,7 +231,7 @@ def test_what_is_left_out_is_counted_and_a_slip_of_the_pen_is_named(caplog):
     first, second = (r.message for r in caplog.records)
     assert first == "Of 6 utterances, 3 are not of the classes: 1 Anger , 1 fear, 1 without emotion"
     assert "'Anger ' is not 'anger', and is left out" in second
-    assert "{rename: {Anger : anger}}" in second
+    assert "rename among a CSV's corpus_options, map in a statement" in second
     caplog.clear()
     keep_classes({k: r for k, r in records.items() if r["emotion"] in ("anger", "joy")}, "emotion", ["anger", "joy"], "c")
     assert not caplog.text

@@ -31,6 +31,7 @@ FLOORS = {
         "plugin_places",
         "published_counts",
         "recordings",
+        "unicode_form",
         "temperature",
         "class_statistics",
     ],

@@ -56,6 +56,28 @@ def test_every_yaml_trains_and_leaves_its_results(train, yaml, tmp_path):
     assert said == {r["id"]: r["prediction"] for r in rows}
 
 
+def test_a_class_is_trained_whichever_way_its_accent_is_written(train, tiny_corpus, tmp_path):
+    rows = ["path,speaker,emotion"]
+    for file in sorted(tiny_corpus.rglob("*.wav")):
+        speaker, emotion, _ = file.stem.split("_")
+        rows.append(f"{file},{speaker}," + emotion.replace("anger", "Cole\u0300re"))
+    (tmp_path / "list.csv").write_text("\n".join(rows), encoding="utf-8")
+    said = []
+    for name in ("Cole\u0300re", "Col\u00e8re"):  # the accent as a letter of its own, and not
+        folder = tmp_path / str(len(name))
+        given = [
+            "--corpus=folder",
+            f"--data_folder={tmp_path / 'list.csv'}",
+            "--corpus_options={}",
+            f"--classes=[{name}, sadness]",
+        ]
+        assert train("hparams/stl.yaml", *given, folder=folder)["classes"] == ["Col\u00e8re", "sadness"]
+        model = json.loads((folder / "model" / "model.json").read_text(encoding="utf-8"))
+        assert model["tasks"]["emotion"]["classes"] == ["Col\u00e8re", "sadness"]
+        said.append((folder / "predictions.csv").read_text(encoding="utf-8"))
+    assert said[0] == said[1]
+
+
 def test_every_term_of_the_loss_is_logged_by_name(train, tmp_path):
     train("hparams/mtl_aug.yaml", "--tensorboard=True")
     header = (tmp_path / "run" / "train_log.csv").read_text().splitlines()[0].split(",")

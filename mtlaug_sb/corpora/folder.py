@@ -6,12 +6,12 @@ import math
 import operator
 import os
 import pathlib
-import unicodedata
 from collections import Counter
 
 from mtlaug_sb.corpus_files import NOT_READABLE, READABLE, files_below
 from mtlaug_sb.interfaces import Utterance
 from mtlaug_sb.registry import register
+from mtlaug_sb.unicode_form import one_form
 
 logger = logging.getLogger(__name__)
 KNOWN = ("path", "id", "speaker", "duration_s")  # columns of a CSV that are no labels
@@ -36,7 +36,7 @@ class Folder:
 
     def __init__(self, label_from_folder=None, rename=None):
         self.label_from_folder = label_from_folder
-        self.rename = {_one_form(old): new for old, new in (rename or {}).items()}
+        self.rename = {one_form(str(old)): one_form(str(new)) for old, new in (rename or {}).items()}
 
     def read(self, data_folder):
         """Utterances in order of path (folder) or of row (CSV).
@@ -57,11 +57,11 @@ class Folder:
         raise FileNotFoundError(f"no folder and no CSV file '{data_folder}'")
 
     def _read_folder(self, root):
-        others = Counter(path.suffix.lower() for path in files_below(root, NOT_READABLE))
-        if others:
+        files = files_below(root, READABLE | NOT_READABLE)
+        if others := Counter(ending for path in files if (ending := path.suffix.lower()) in NOT_READABLE):
             listed = ", ".join(f"{n} {ending}" for ending, n in sorted(others.items()))
-            logger.warning("%s: passed over %s, which cannot be read: convert them, to FLAC for instance", root, listed)
-        for path in files_below(root, READABLE):
+            logger.warning("%s: passed over %s, which cannot be read: what is only there must be converted", root, listed)
+        for path in (path for path in files if path.suffix.lower() in READABLE):
             labels = {self.label_from_folder: path.parent.name} if self.label_from_folder else {}
             speaker = labels.pop("speaker", None)
             yield self._utterance(path.relative_to(root).with_suffix("").as_posix(), str(path), speaker, labels)
@@ -95,26 +95,21 @@ class Folder:
                 raise ValueError(f"{table}: line {reader.line_num}: {error}") from None
 
     def _utterance(self, name, path, speaker, labels, duration_s=None):
-        labels = {k: _one_form(v) for k, v in labels.items()}
+        labels = {k: one_form(v) for k, v in labels.items()}
         labels = {k: self.rename.get(v, v) for k, v in labels.items()} if self.rename else labels
-        return Utterance(name, path, speaker and _one_form(speaker), labels, duration_s)
+        return Utterance(name, path, speaker and one_form(speaker), labels, duration_s)
 
 
 def _check_names(names, table):
     """Refuse a header from which it does not follow what is what."""
     for name in names:
-        if name not in KNOWN and (meant := name.casefold()) in KNOWN and meant not in names:
+        if name not in KNOWN and (meant := name.casefold()) in KNOWN and meant not in ("id", *names):
             raise ValueError(f"{table}: the column '{name}' must be called '{meant}'")
     if "path" not in names:
         hint = "; cells are separated by commas" if len(names) == 1 and any(mark in names[0] for mark in ";\t|") else ""
         raise ValueError(f"{table}: needs a column 'path', has {names}{hint}")
     if twice := [name for name, n in Counter(filter(None, names)).items() if n > 1]:
         raise ValueError(f"{table}: has two columns '{twice[0]}'")
-
-
-def _one_form(text):
-    """Text in the one form that Unicode has for it (NFC): some systems write an accent as a letter of its own."""
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def _fitting(cells, size, table, reader):

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 from mtlaug_sb.registry import make, plugins, register
+from mtlaug_sb.unicode_form import one_form
 
 KEYS = ("corpus", "folder", "options", "map", "speakers")
 
@@ -107,14 +108,14 @@ def _stated(name, stated):
 def _of_speakers(name, utterances, speakers):
     if speakers is None:
         return utterances
-    asked, there = {str(s) for s in speakers}, {u.speaker for u in utterances}
+    asked, there = {one_form(str(s)) for s in speakers}, {u.speaker for u in utterances}
     if missing := sorted(asked - there):
         raise ValueError(f"corpus '{name}' has no speaker '{missing[0]}'; it has {', '.join(sorted(there - {None}))}")
     return [u for u in utterances if u.speaker in asked]
 
 
 def _mapped(name, utterances, label, values):
-    values = {str(there): here for there, here in values.items()}
+    values = {one_form(str(old)): one_form(new) if isinstance(new, str) else new for old, new in values.items()}
     there = Counter(str(u.labels[label]) for u in utterances if label in u.labels)
     if missing := [value for value in values if value not in there]:
         raise ValueError(

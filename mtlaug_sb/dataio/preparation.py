@@ -98,6 +98,31 @@ def make_splits(hparams, records, unlabelled_records=()):
     return splits
 
 
+def check_finished_data(hparams, splits):
+    """Refuse to count a run as finished whose recordings, speakers or classes were others, wherever the files lie now.
+
+    Raises
+    ------
+    FileExistsError
+        Names the run and one of the utterances.
+    """
+    folder, label = pathlib.Path(hparams["save_folder"]), hparams["class_label"]
+    for split in SPLITS:
+        if (path := folder / f"{split}.json").is_file():
+            was, now = (_identities(records, label) for records in (read_manifest(path), splits.get(split, Records())))
+            if was != now:
+                other = sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
+                raise FileExistsError(
+                    f"the data of the run in '{folder.parent}' was another ({split}: {len(other)} utterances, such as "
+                    f"'{other[0]}'); choose another --output_folder, or --overwrite=True to train anew"
+                )
+
+
+def _identities(records, label):
+    """{utterance: its recording, speaker and class}; a large corpus was not read, and knows no recordings."""
+    return {k: (r.get("recording", r["path"]), r["speaker"], r.get(label)) for k, r in records.items()}
+
+
 def check_same_data(folder, splits):
     """Refuse to go on with a run whose manifests, in this folder, are not those of the splits.
 

@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 
 from mtlaug_sb.dataio.records import Records
+from mtlaug_sb.unicode_form import one_form
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +40,8 @@ def keep_classes(records, label, names, corpus):
     alike = {_simplified(name): name for name in names}
     for name in left_out:
         if same := alike.get(_simplified(name)):
-            logger.warning(
-                "'%s' is not '%s', and is left out: if it should not be, give both one name (of a CSV: "
-                '--corpus_options="{rename: {%s: %s}}")',
-                *(name, same, name, same),
-            )
+            how = "rename among a CSV's corpus_options, map in a statement of corpora"
+            logger.warning("'%s' is not '%s', and is left out; if it is the same, give both one name (%s)", name, same, how)
     return _same_kind(records, kept)
 
 
@@ -77,8 +75,8 @@ def find_speaker(asked, speakers):
     ValueError
         If there is none; lists the speakers.
     """
-    if str(asked) in speakers:
-        return str(asked)
+    if (name := one_form(str(asked))) in speakers:
+        return name
     same_number = [s for s in speakers if s.isdigit() and str(asked).isdigit() and int(s) == int(asked)]
     if len(same_number) != 1:
         raise ValueError(f"no speaker '{asked}'; the speakers are {', '.join(sorted(speakers))}")
@@ -180,10 +178,11 @@ def check_splits(splits, label, names):
     count = _count(splits["train"], label)
     for name in names:
         if not count[name]:
-            tested = ", ".join(sorted(splits["test"].counts("speaker")))
+            first, *more = sorted(splits["test"].counts("speaker"))
+            whose = f"{first} and {len(more)} more are" if more else f"{first} is"
             raise ValueError(
-                f"class '{name}' has no training utterance where {tested} is tested: leave the class out (--classes), or "
-                "speakers (--excluded_speakers), or give folds in which others have it, too (--folds_file)"
+                f"class '{name}' has no training utterance where {whose} tested: choose other --classes, other names for "
+                "them (rename, map), or other folds (--folds_file, --excluded_speakers)"
             )
 
 
