@@ -7,12 +7,15 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
+import torch
 from conftest import ROOT
 from safetensors.torch import load_file, save_file
 from small_grid import write_small_grid
 
-from mtlaug_sb.dataio.audio import AudioError
+from mtlaug_sb.acoustics import put_into_room
+from mtlaug_sb.dataio.audio import AudioError, AudioReader
 from mtlaug_sb.inference.adaptation import RELEVANCE
+from mtlaug_sb.robustness.surroundings import samples_hash
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +125,17 @@ def test_a_run_under_babble_in_a_room_and_under_attack(grid, noise, tiny_corpus,
     }  # fmt: skip
     assert uars["fgsm_features_from_stl", 0.0] == uars["clean", None]
     assert uars["fgsm_features_from_stl", 0.5] <= uars["clean", None]
+
+
+def test_a_rooms_response_is_heard_as_it_is(grid, tmp_path):
+    response = np.exp(-np.arange(400) / 50).astype("float32")  # whose mean is a part of it
+    (tmp_path / "rooms" / "hall").mkdir(parents=True)
+    soundfile.write(tmp_path / "rooms" / "hall" / "a.wav", response, 16000, "FLOAT")
+    run = grid / "seed_0" / "fold_s01+s02"
+    evaluate(run, f"--rooms={tmp_path / 'rooms'}", f"--output_folder={tmp_path / 'out'}")
+    row, *_ = rows_of(next((tmp_path / "out" / "room_hall").rglob("predictions.csv")))
+    wav = AudioReader()(json.loads((run / "save" / "test.json").read_text())[row["id"]]["path"])
+    assert row["heard"] == samples_hash(put_into_room(wav, torch.from_numpy(response)))
 
 
 def test_another_corpus_as_a_whole_by_every_cell(grid, tmp_path, tiny_corpus):
