@@ -78,6 +78,9 @@ def main(arguments):
             "corpus_options": {"corpora": {**own.sources, **only(own.targets, speakers)}},
             "test_speaker": speakers,
         }
+        if settings["excluded_speakers"]:  # those of the targets are not among what a cell reads
+            of_sources = [s for s in settings["excluded_speakers"] if str(s).partition("/")[0] in own.sources]
+            data["excluded_speakers"] = of_sources
         if own.unlabelled_target:
             others = {r["speaker"] for r in targets.values()} - set(speakers)
             more = {**plain_unlabelled(settings), **only(own.targets, others)}

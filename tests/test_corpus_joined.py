@@ -71,6 +71,14 @@ def test_wrong_statements(tiny_corpus, table, more, says):
         list(make("corpus/joined", corpora=corpora(tiny_corpus, table, **more)).read("."))
 
 
+def test_speakers_and_labels_with_accents_are_found(tmp_path):
+    apart, one = "Rene\u0301", "Ren\u00e9"
+    (tmp_path / "list.csv").write_text(f"path,speaker,emotion\na.wav,{apart},{apart}\nb.wav,x,y\n", encoding="utf-8")
+    stated = {"corpus": "folder", "folder": "list.csv", "speakers": [apart], "map": {"emotion": {apart: apart.lower()}}}
+    (found,) = make("corpus/joined", corpora={"a": stated}).read(tmp_path)
+    assert (found.speaker, found.labels["emotion"]) == (f"a/{one}", one.lower())
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [

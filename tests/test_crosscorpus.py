@@ -108,6 +108,12 @@ def cells_of(crosscorpus, monkeypatch, *given):
     return found
 
 
+def test_excluded_speakers_are_neither_tested_nor_trained_on(crosscorpus, monkeypatch):
+    (splits,) = cells_of(crosscorpus, monkeypatch, "a", "b", "--excluded_speakers=[a/s02, b/s01]").values()
+    assert set(splits["test"].counts("speaker")) == {"b/s02", "b/s03"}
+    assert {s for split in ("train", "valid") for s in splits[split].counts("speaker")} == {"a/s01", "a/s03", "a/s04"}
+
+
 def test_adaptation_hears_others_than_it_is_tested_on(crosscorpus, monkeypatch):
     cells = cells_of(crosscorpus, monkeypatch, "a", "bc", "--unlabelled_target")
     assert sorted(cells) == ["fold_1of2", "fold_2of2"]

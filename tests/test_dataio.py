@@ -117,6 +117,11 @@ def test_bad_files_are_all_told_or_left_out(tmp_path, caplog):
         build_manifest(Folder(), tmp_path, AudioReader())
     assert list(build_manifest(Folder(), tmp_path, AudioReader(), skip_bad_audio=True)) == ["good"]
     assert "Left out 1 of 2" in caplog.text
+    for i in range(6):
+        (tmp_path / f"bad_{i}.wav").touch()
+    build_manifest(Folder(), tmp_path, AudioReader(), skip_bad_audio=True)
+    assert "Left out 7 of 8" in caplog.text
+    assert "bad_3.wav: empty file; and 2 more" in caplog.text
 
 
 def test_empty_folder(tmp_path):
@@ -257,6 +262,7 @@ def test_strangers_are_left_out_and_counted(caplog):
 def test_speakers_are_found_by_number():
     assert find_speaker(3, ["03", "13"]) == "03"
     assert find_speaker("03", ["03", "3"]) == "03"
+    assert find_speaker("Rene\u0301", ["Ren\u00e9", "x"]) == "Ren\u00e9"  # an accent as a letter of its own
     with pytest.raises(ValueError, match="no speaker"):
         find_speaker(3, ["03", "003"])
 

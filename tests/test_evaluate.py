@@ -85,6 +85,18 @@ def test_what_is_there_is_not_computed_again_and_other_settings_are_refused(grid
         evaluate(*call, "--seed=1")
 
 
+def test_the_mean_is_over_the_environments_that_are_asked_for(grid, noise, tmp_path, capsys):
+    call = [grid, "--snr_db=0", "--seeds=0", f"--output_folder={tmp_path}"]
+    evaluate(*call, f"--noise={noise}/hum")
+    assert "mean over" not in capsys.readouterr().out
+    evaluate(*call, f"--noise={noise}/hiss")
+    said = capsys.readouterr().out
+    assert "noise_hum" in said
+    assert "mean over" not in said
+    evaluate(*call, f"--noise={noise}")
+    assert "mean over 2 environments | 0 dB" in capsys.readouterr().out
+
+
 def test_a_model_trained_anew_is_tested_anew(grid, noise, tmp_path):
     mine = shutil.copytree(grid, tmp_path / "stl")
     call = [mine, f"--noise={noise}/hum", "--snr_db=0", "--seeds=0"]
