@@ -107,9 +107,11 @@ def check_data(hparams_file, cells, finished, manifests):
     try:
         for path, overrides in tqdm(cells.items(), desc="checking cells", unit="cell", leave=False, delay=2):
             hparams = read_settings(hparams_file, overrides)
-            records, *unlabelled = (tables[corpus_key(*corpus)] for corpus in corpora_of(hparams))
+            corpora = [corpus_key(*corpus) for corpus in corpora_of(hparams)]
+            if not tables.keys() >= set(corpora):
+                continue  # a cell with a corpus of its own, which it reads itself
             try:
-                splits = make_splits(hparams, records, unlabelled)
+                splits = make_splits(hparams, tables[corpora[0]], [tables[corpus] for corpus in corpora[1:]])
             except ValueError as error:
                 raise ValueError(f"{path.name}: {error}") from None
             if path in finished:

@@ -151,6 +151,21 @@ def test_options_of_the_command_line_join_those_of_the_yaml(tiny_corpus, tmp_pat
         logging.disable(before)
 
 
+def test_a_cell_may_have_unlabelled_speech_of_its_own(tiny_corpus, tmp_path, monkeypatch):
+    import crossvalidate
+
+    monkeypatch.chdir(ROOT)
+    yaml = tmp_path / "own.yaml"
+    yaml.write_text(
+        f"base: {ROOT}/hparams/stl.yaml\ncorpus_options: {{n_speakers: 4, n_utterances: 2}}\nnumber_of_epochs: 1\n"
+        f"data_folder: {tiny_corpus}\nn_valid_speakers: 1\nunlabelled_corpus: synthetic_unlabelled\n"
+        f"unlabelled_options: {{n_speakers: 1, n_utterances: 1}}\nunlabelled_folder: !ref {tmp_path}/speech_<seed>\n"
+    )
+    given = [str(yaml), f"--output_folder={tmp_path}/run", "--jobs=1", "--folds=2", "--repeats=2"]
+    summary = crossvalidate.main(given)
+    assert crossvalidate.main(given) == summary
+
+
 def test_a_fold_that_cannot_be_is_said_before_any_is_trained(grid, tiny_corpus, tmp_path):
     given = table_of(tiny_corpus, tmp_path / "list.csv", lambda s, e: "neutral" if s != "s03" and e == "sadness" else e)
     with pytest.raises(ValueError, match=r"fold_s03: class 'sadness' has no training utterance where s03 is tested"):
