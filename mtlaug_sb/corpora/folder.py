@@ -62,7 +62,7 @@ class Folder:
             listed = ", ".join(f"{n} {ending}" for ending, n in sorted(others.items()))
             logger.warning("%s: passed over %s, which cannot be read: what is only there must be converted", root, listed)
         for path in (path for path in files if path.suffix.lower() in READABLE):
-            labels = {self.label_from_folder: path.parent.name} if self.label_from_folder else {}
+            labels = {self.label_from_folder: one_form(path.parent.name)} if self.label_from_folder else {}
             speaker = labels.pop("speaker", None)
             yield self._utterance(path.relative_to(root).with_suffix("").as_posix(), str(path), speaker, labels)
 
@@ -85,7 +85,7 @@ class Folder:
                         if any(map(str.strip, cells)):
                             raise ValueError(f"{table}: line {reader.line_num} has no path")
                         continue
-                    labels = {label: value for i, label in columns if (value := cells[i].strip())}
+                    labels = {label: value for i, label in columns if (value := one_form(cells[i].strip()))}
                     seconds = _seconds(seconds, table, reader) if seconds else None
                     file = path if os.path.isabs(path) else folder + path
                     yield self._utterance(name or path, file, speaker or None, labels, seconds)
@@ -95,7 +95,6 @@ class Folder:
                 raise ValueError(f"{table}: line {reader.line_num}: {error}") from None
 
     def _utterance(self, name, path, speaker, labels, duration_s=None):
-        labels = {k: one_form(v) for k, v in labels.items()}
         labels = {k: self.rename.get(v, v) for k, v in labels.items()} if self.rename else labels
         return Utterance(name, path, speaker and one_form(speaker), labels, duration_s)
 
