@@ -79,12 +79,20 @@ def read_arguments(arguments):
         else:
             value = value if _is_text(key, value) else parse_yaml(key, value)
             _set(overrides, hparams, key, parse_names(value) if key == "classes" and isinstance(value, str) else value)
-    check_settings(ruamel.yaml.YAML().load(resolve_experiment(hparams_file, overrides)))
+    check_settings(read_settings(hparams_file, overrides))
     try:
         _, run_opts, _ = RunOptions.from_command_line_args([hparams_file, *run_options])
     except SystemExit:
         raise ValueError(f"SpeechBrain does not understand {' '.join(run_options)}") from None
     return hparams_file, run_opts, overrides
+
+
+def read_settings(hparams_file, overrides):
+    """The YAML's values with overrides, nothing made of them; ``classes`` as of ``class_names``."""
+    hparams = ruamel.yaml.YAML().load(resolve_experiment(hparams_file, overrides))
+    if "classes" in hparams:
+        hparams["classes"] = class_names(hparams["classes"])
+    return hparams
 
 
 def class_names(names):
@@ -117,8 +125,6 @@ def check_settings(hparams):
             if isinstance(value, bool) or not isinstance(value, kind) or value < least:
                 number = "a whole number" if kind is int else "a number"
                 raise ValueError(f"{key} must be {number} of at least {least}, is {value!r}")
-    if "classes" in hparams:
-        class_names(hparams["classes"])
     longest = hparams.get("unlabelled_max_s")
     if longest is not None and (isinstance(longest, bool) or not isinstance(longest, int | float) or longest < 0.1):
         raise ValueError(f"unlabelled_max_s must be null or a number of seconds of at least 0.1, is {longest!r}")

@@ -13,7 +13,6 @@ import traceback
 import joblib
 import torch
 import train
-from ruamel.yaml import YAML
 from tqdm import tqdm
 
 from mtlaug_sb.atomic import write_atomically
@@ -23,7 +22,7 @@ from mtlaug_sb.dataio.run_folder import is_finished
 from mtlaug_sb.dataio.shared_data import INDEX, SharedData, corpora_of, corpus_key, write_shared
 from mtlaug_sb.experiment import resolve_experiment
 from mtlaug_sb.feature_cache import FeatureCache
-from mtlaug_sb.options import class_names
+from mtlaug_sb.options import read_settings
 
 WORKER_DIED = joblib.externals.loky.process_executor.TerminatedWorkerError
 CACHE = "cells.cache"  # in the grid's folder while it runs
@@ -92,13 +91,6 @@ def run_grid(folder, hparams_file, run_opts, overrides, cells, manifests, read_a
     write_atomically(folder / "train_seconds.json", json.dumps(seconds, indent=1))
 
 
-def read_settings(hparams_file, overrides):
-    """The YAML's values, nothing made of them."""
-    hparams = YAML(typ="rt").load(resolve_experiment(hparams_file, overrides))
-    hparams["classes"] = class_names(hparams["classes"])
-    return hparams
-
-
 def check_data(hparams_file, cells, finished, manifests):
     """Refuse what one cell after the other would: splits that make no sense, and a finished cell of other data."""
     tables = {corpus: Records.of(manifest) for corpus, manifest in manifests.items()}
@@ -115,7 +107,7 @@ def check_data(hparams_file, cells, finished, manifests):
             except ValueError as error:
                 raise ValueError(f"{path.name}: {error}") from None
             if path in finished:
-                check_finished_data(hparams, splits)
+                check_finished_data(pathlib.Path(hparams["save_folder"]), splits)
     finally:
         logging.disable(muted)
 

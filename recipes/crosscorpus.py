@@ -31,7 +31,7 @@ import pathlib
 import shutil
 import sys
 
-from cells import CACHE, add_worker_options, check_worker_options, read_settings, run_grid
+from cells import CACHE, add_worker_options, check_worker_options, run_grid
 from crossvalidate import fold_path, show
 
 from mtlaug_sb.atomic import write_atomically
@@ -43,7 +43,7 @@ from mtlaug_sb.dataio.splits import exclude_speakers, keep_classes, person, with
 from mtlaug_sb.evaluation.plots import plot_confusion
 from mtlaug_sb.evaluation.results import read_predictions
 from mtlaug_sb.evaluation.summary import pool_predictions, summarise_rows
-from mtlaug_sb.options import parse_own, parse_yaml, read_arguments
+from mtlaug_sb.options import parse_own, parse_yaml, read_arguments, read_settings
 
 DECIDED = ("corpus", "corpus_options", "data_folder", "test_speaker")
 

@@ -32,7 +32,7 @@ import shutil
 import sys
 import urllib.parse
 
-from cells import CACHE, add_worker_options, check_worker_options, read_settings, run_grid
+from cells import CACHE, add_worker_options, check_worker_options, run_grid
 
 from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.dataio.audio import AudioReader
@@ -43,7 +43,7 @@ from mtlaug_sb.dataio.shared_data import corpora_of, corpus_key
 from mtlaug_sb.dataio.splits import exclude_speakers, keep_classes, without_strangers
 from mtlaug_sb.evaluation.plots import plot_confusion
 from mtlaug_sb.evaluation.summary import pool_predictions, splits, summarise
-from mtlaug_sb.options import parse_own, read_arguments
+from mtlaug_sb.options import parse_own, read_arguments, read_settings
 
 
 def main(arguments):

@@ -23,7 +23,6 @@ import pathlib
 import sys
 
 import numpy as np
-from cells import read_settings
 from crosscorpus import add_corpora_options, read_corpora
 from crossvalidate import fold_path, read_labelled, write_summary
 from tqdm import tqdm
@@ -37,7 +36,7 @@ from mtlaug_sb.dataio.manifest import write_manifest
 from mtlaug_sb.dataio.splits import check_splits, split_by_speaker
 from mtlaug_sb.evaluation.results import count_confusions, read_predictions, versions, write_predictions
 from mtlaug_sb.metrics.classification import figures
-from mtlaug_sb.options import parse_own, read_arguments
+from mtlaug_sb.options import parse_own, read_arguments, read_settings
 
 
 def main(arguments):
@@ -72,7 +71,7 @@ def main(arguments):
         raise FileExistsError(f"'{folder}' holds a finished cross-validation; choose another --output_folder")
 
     read_audio = AudioReader(hparams["sample_rate"], 0)
-    records = dict(read_labelled(hparams, read_audio))
+    records = read_labelled(hparams, read_audio)
     features = {}
     for k, record in tqdm(records.items(), desc="functionals", unit="file", delay=1):
         features[k] = functionals(record["recording"], lambda r=record: read_audio(r["path"]), hparams["sample_rate"])

@@ -17,7 +17,6 @@ import sys
 import speechbrain as sb
 import torch
 from hyperpyyaml import load_hyperpyyaml
-from ruamel.yaml import YAML
 from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
 from torch.utils.data import ConcatDataset
 from tqdm import tqdm
@@ -33,10 +32,10 @@ from mtlaug_sb.dataio.sampler import MixedBatchSampler
 from mtlaug_sb.dataio.shards import open_shards, stream_beside
 from mtlaug_sb.evaluation.plots import plot_confusion, plot_learning_curves
 from mtlaug_sb.evaluation.results import collect_results
-from mtlaug_sb.experiment import read_experiment, resolve_experiment
+from mtlaug_sb.experiment import read_experiment
 from mtlaug_sb.feature_cache import FeatureCache
 from mtlaug_sb.inference.training_run import write_model_of_run
-from mtlaug_sb.options import class_names, help_text, read_arguments
+from mtlaug_sb.options import help_text, read_arguments, read_settings
 from mtlaug_sb.targets.categories import Categories
 
 logger = logging.getLogger("mtlaug_sb.train")
@@ -76,7 +75,7 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
     # before anything is made: by this file a run that was killed right after is known as one
     run_on_main(write_settings, args=[hparams_file, overrides])
     # before targets and metrics are made of them
-    classes = class_names(YAML().load(resolve_experiment(hparams_file, overrides))["classes"])
+    classes = read_settings(hparams_file, overrides)["classes"]
     # read_arguments has matched the overrides
     hparams = load_hyperpyyaml(read_experiment(hparams_file), {**overrides, "classes": classes}, overrides_must_match=False)
     folder = pathlib.Path(hparams["output_folder"])

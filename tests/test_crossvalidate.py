@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+import soundfile
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -117,6 +119,17 @@ def test_a_finished_grid_of_other_data_is_refused(grid, tiny_corpus, tmp_path):
         FileExistsError, match=r"fold_s01\+s02' was another \((train|valid): \d utterances, such as .*s03_sad"
     ):
         grid(*table_of(tiny_corpus, table, lambda s, e: "anger" if (s, e) == ("s03", "sadness") else e), "--folds=2")
+
+
+def test_a_finished_grid_has_heard_no_speech_that_came_later(grid, tiny_corpus, tmp_path):
+    table = tmp_path / "list.csv"
+    grid(*table_of(tiny_corpus, table), "--folds=2")
+    given = table_of(tiny_corpus, table)
+    soundfile.write(tmp_path / "more.wav", np.random.default_rng(0).uniform(-0.1, 0.1, 8000), 16000)
+    table.write_text(f"{table.read_text()}\n{tmp_path}/more.wav,s01,\n{tmp_path}/again.wav,s02,")
+    shutil.copy(tmp_path / "more.wav", tmp_path / "again.wav")
+    with pytest.raises(FileExistsError, match=r"was another \(unlabelled: [12] utterances, such as .*(more|again)"):
+        grid(*given, "--folds=2")
 
 
 def test_a_finished_grid_is_known_again_wherever_its_data_lie(grid, tiny_corpus, tmp_path):

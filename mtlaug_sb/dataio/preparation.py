@@ -98,29 +98,31 @@ def make_splits(hparams, records, unlabelled_records=()):
     return splits
 
 
-def check_finished_data(hparams, splits):
-    """Refuse to count a run as finished whose recordings, speakers or classes were others, wherever the files lie now.
+def check_finished_data(folder, splits):
+    """Refuse to count a run as finished whose records, kept in this folder, were others, wherever the files lie now.
 
     Raises
     ------
     FileExistsError
         Names the run and one of the utterances.
     """
-    folder, label = pathlib.Path(hparams["save_folder"]), hparams["class_label"]
+    if not (folder / "train.json").is_file():
+        return  # somebody has cleared up
     for split in SPLITS:
-        if (path := folder / f"{split}.json").is_file():
-            was, now = (_identities(records, label) for records in (read_manifest(path), splits.get(split, Records())))
-            if was != now:
-                other = sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
-                raise FileExistsError(
-                    f"the data of the run in '{folder.parent}' was another ({split}: {len(other)} utterances, such as "
-                    f"'{other[0]}'); choose another --output_folder, or --overwrite=True to train anew"
-                )
+        path = folder / f"{split}.json"
+        was = _wherever_they_lie(read_manifest(path) if path.exists() else Records())
+        now = _wherever_they_lie(splits.get(split, Records()))
+        if was != now:
+            other = sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
+            raise FileExistsError(
+                f"the data of the run in '{folder.parent}' was another ({split}: {len(other)} utterances, such as "
+                f"'{other[0]}'); choose another --output_folder, or --overwrite=True to train anew"
+            )
 
 
-def _identities(records, label):
-    """{utterance: its recording, speaker and class}; a large corpus was not read, and knows no recordings."""
-    return {k: (r.get("recording", r["path"]), r["speaker"], r.get(label)) for k, r in records.items()}
+def _wherever_they_lie(records):
+    """The records without their places; a large corpus was not read, and knows no recordings."""
+    return {k: {**r, "path": r.get("recording", r["path"])} for k, r in records.items()}
 
 
 def check_same_data(folder, splits):
