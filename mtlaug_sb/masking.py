@@ -18,6 +18,14 @@ def valid_mask(lengths, size):
     return torch.arange(size, device=lengths.device) < absolute_lengths(lengths, size).unsqueeze(1)
 
 
+def valid_steps(lengths, size):
+    """Rows and steps, both int64 [n], of all that is speech: an index of frames [batch, size, ...].
+
+    A mask as an index is turned into this wherever it is used, backwards as well, and a GPU is waited for each time.
+    """
+    return valid_mask(lengths, size).nonzero(as_tuple=True)
+
+
 def zero_padding(frames, lengths):
     """``frames`` [batch, frames, ...] with its padding set to zero; relative lengths [batch]."""
     mask = valid_mask(lengths, frames.shape[1])

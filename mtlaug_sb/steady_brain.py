@@ -34,12 +34,13 @@ class SteadyBrain(sb.Brain):
             with self.training_ctx:
                 outputs = self.compute_forward(batch, sb.Stage.TRAIN)
                 loss = self.compute_objectives(outputs, batch, sb.Stage.TRAIN)
-            self.check_loss_isfinite(loss)
             self.scaler.scale(loss / self.grad_accumulation_factor).backward()
         if should_step:
             self.optimizers_step()
         self.on_fit_batch_end(batch, outputs, loss, should_step)
-        return loss.detach().cpu()
+        value = loss.detach().cpu()  # at the end: until then a GPU is not waited for
+        self.check_loss_isfinite(value)
+        return value
 
     def optimizers_step(self):
         """Clip over all parameters and step; a step with a gradient that is not finite is skipped and counted."""

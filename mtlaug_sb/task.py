@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from mtlaug_sb.interfaces import ask
-from mtlaug_sb.masking import labelled_rows
+from mtlaug_sb.masking import labelled_rows, rows_where
 
 
 class Task(nn.Module):
@@ -92,8 +92,7 @@ class Task(nn.Module):
             If a loss reads a prediction that the head does not give, or does not fit its shape.
         """
         predictions = self._predict(frames, lengths, *inputs[:1])
-        rows = labelled_rows(targets)
-        rows = slice(None) if rows.all() else rows  # spares copies
+        rows = rows_where(labelled_rows(targets))
         with torch.no_grad():
             reference = ask(self.head, clean, *inputs[1:]) if clean is not None else None
         terms = {}
@@ -127,9 +126,12 @@ class Task(nn.Module):
 
     def update_metrics(self, predictions, targets):
         """Let the metrics see the labelled rows."""
-        if self.metrics and (rows := labelled_rows(targets)).any():
-            for metric in self.metrics:
-                metric.update(self._read(predictions, metric, type(metric).__name__)[rows].detach(), targets[rows])
+        if not self.metrics:
+            return
+        rows = rows_where(labelled_rows(targets))
+        known = targets[rows]
+        for metric in self.metrics if len(known) else ():
+            metric.update(self._read(predictions, metric, type(metric).__name__)[rows].detach(), known)
 
     def compute_metrics(self):
         """All metrics' figures since the last call."""

@@ -61,7 +61,7 @@ def _partners(targets, n, generator):
     if not targets:
         present = torch.zeros(n, dtype=torch.long)
     else:
-        known = torch.stack([labelled_rows(t).cpu() for t in targets.values()], dim=1)
+        known = torch.stack([labelled_rows(t) for t in targets.values()], dim=1).cpu()
         present = torch.unique(known, dim=0, return_inverse=True)[1]
     for pattern in present.unique():
         rows = (present == pattern).nonzero().squeeze(1)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from mtlaug_sb.frame_batch_norm import FrameBatchNorm
-from mtlaug_sb.masking import strided_lengths, valid_mask
+from mtlaug_sb.masking import strided_lengths, valid_mask, valid_steps
 from mtlaug_sb.registry import register
 
 
@@ -93,13 +93,13 @@ class ACRNN(nn.Module):
                 lengths = strided_lengths(lengths, size, self.pooling[0])
             maps = self.dropout(maps)
         flat = self.linear(maps.transpose(1, 2).flatten(2))
-        valid = valid_mask(lengths, flat.shape[1])
         if self.training:
+            speech = valid_steps(lengths, flat.shape[1])
             frames = torch.zeros_like(flat)
-            frames[valid] = nn.functional.leaky_relu(self.norm(flat[valid]), 0.01)
+            frames[speech] = nn.functional.leaky_relu(self.norm(flat[speech]), 0.01)
         else:  # the statistics are there: no frame has to be left out of them
             normalised = self.norm(flat.flatten(0, 1)).view_as(flat)
-            frames = nn.functional.leaky_relu(normalised, 0.01) * valid.unsqueeze(2)
+            frames = nn.functional.leaky_relu(normalised, 0.01) * valid_mask(lengths, flat.shape[1]).unsqueeze(2)
         return [(frames, lengths)]
 
     def _pool(self, maps, lengths):

@@ -7,7 +7,7 @@ import torchaudio
 from torch import nn
 
 from mtlaug_sb.frame_batch_norm import FrameBatchNorm
-from mtlaug_sb.masking import strided_lengths, valid_mask
+from mtlaug_sb.masking import strided_lengths, valid_mask, valid_steps
 from mtlaug_sb.registry import register
 
 
@@ -72,15 +72,17 @@ class CNN(nn.Module):
     def forward(self, features, lengths):
         """Of every layer: frames [batch, ceil(frames / strides so far), channels], padding zero, and their lengths."""
         layers, inputs = [], (features, lengths)
+        speech = None
         frames = self.input_dropout(features.transpose(1, 2)).transpose(1, 2)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             stride = convolution.stride[0]
             lengths = strided_lengths(lengths, frames.shape[1], stride)
             size = -(-frames.shape[1] // stride)
             convolved = _convolve(convolution, self.dropout(frames) if layers else frames, size)
-            valid = valid_mask(lengths, size)
+            if stride > 1 or speech is None:
+                speech = valid_steps(lengths, size)
             frames = torch.zeros_like(convolved)
-            frames[valid] = norm(convolved[valid]).relu()
+            frames[speech] = norm(convolved[speech]).relu()
             layers.append((frames, lengths))
         return self.with_skip(layers, *inputs)
 

@@ -5,7 +5,7 @@ from torch import nn
 
 from mtlaug_sb.frame_batch_norm import FrameBatchNorm
 from mtlaug_sb.front_end_layers import check_layers, layer_deviations, layer_mean, normalized_layers
-from mtlaug_sb.masking import valid_mask, zero_padding
+from mtlaug_sb.masking import valid_steps, zero_padding
 from mtlaug_sb.registry import register
 
 
@@ -87,9 +87,9 @@ class WeightedLayers(nn.Module):
         else:  # times their number: of equal weights nothing is to be seen
             joined = (layers * (self.n_layers * self.layer_weights.softmax(0)).unsqueeze(1)).flatten(2)
         joined = zero_padding(joined, lengths)
-        valid = valid_mask(lengths, joined.shape[1])
+        speech = valid_steps(lengths, joined.shape[1])
         seen = self.input_dropout(joined.transpose(1, 2)).transpose(1, 2)
         frames = joined.new_zeros(*joined.shape[:2], self.dense.out_features)
-        frames[valid] = self.dropout(self.norm(self.dense(seen[valid])).relu())
+        frames[speech] = self.dropout(self.norm(self.dense(seen[speech])).relu())
         layers = [joined, frames, torch.cat([frames, joined], dim=2)] if self.skip else [joined, frames]
         return [(frames, lengths) for frames in layers]

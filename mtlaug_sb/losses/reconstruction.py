@@ -33,6 +33,7 @@ class Reconstruction(nn.Module):
                 f"does the decoder's stride equal the product of the encoder's?"
             )
         known = ~targets[:, :, 0].isnan()
-        errors = (predictions[:, :frames][known] - targets[known]).square().mean(1)
+        places = known.nonzero(as_tuple=True)
+        errors = (predictions[:, :frames][places] - targets[places]).square().mean(1)
         per_frame = torch.zeros_like(known, dtype=errors.dtype).masked_scatter(known, errors)
         return per_frame.sum(1) / known.sum(1)
