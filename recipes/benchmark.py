@@ -5,6 +5,7 @@ Prints and writes side by side, as ratios of what is measured in turns in one ru
 
   steps      training steps: the toolkit, the same modules in a bare loop, and a recipe from SpeechBrain's stock parts
   parts      where a step's time goes
+  waits      where a step would hold the program up on a GPU, which is pretended here
   precision  training steps in 32 bits, in bf16, and compiled
   peak       arithmetic done, as a fraction of the machine's own rate in matrix products
   tasks      what five more tasks cost
@@ -31,7 +32,7 @@ import torch
 from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.evaluation.results import versions
 
-SECTIONS = ("steps", "parts", "precision", "peak", "tasks", "grid", "inference", "growth")
+SECTIONS = ("steps", "parts", "waits", "precision", "peak", "tasks", "grid", "inference", "growth")
 
 
 def main(arguments):

@@ -86,7 +86,7 @@ def test_the_bare_loop_does_what_the_toolkit_does(options, tmp_path):
 
 
 def test_sections_give_their_figures(options, tmp_path, monkeypatch):
-    from benchmarks import parts, peak, precision, setting, steps
+    from benchmarks import parts, peak, precision, setting, steps, waits
 
     original = setting.Setting.__init__
     monkeypatch.setattr(
@@ -104,6 +104,11 @@ def test_sections_give_their_figures(options, tmp_path, monkeypatch):
     found = precision.measure(options)
     assert found["times_as_fast_as_fp32"]["fp32"] == 1.0
     assert "bf16" in list(precision.show(found))[1]
+    options.steps = 3
+    found = waits.measure(options)
+    assert 5 < found["waits_a_step_without_caches"] < 25
+    assert sum(place["a_step"] for place in found["places"]) == pytest.approx(found["waits_a_step"])
+    assert any(place["where"].startswith("mtlaug_sb/steady_brain.py:") for place in found["places"])
     found = peak.measure(options)
     assert found["flop_of_a_step"] > 1e7
     assert 0 < found["fraction"] < 1

@@ -26,6 +26,7 @@ def registered(kind, cls, name="temporary", **attributes):
 
 
 @pytest.mark.parametrize("plugin", plugins().values(), ids=lambda cls: cls.plugin)
+@pytest.mark.filterwarnings("error:.*was not tried on a GPU")
 def test_contract(plugin):
     check_plugin(plugin)
 

@@ -16,7 +16,7 @@ A plugin is made with its defaults, and with the usual values of ``input_size``,
 
 >>> check_plugin("head/attentive")  # doctest: +NORMALIZE_WHITESPACE
 ['can_be_made', 'predictions', 'input_untouched', 'repeatable', 'batch_of_one', 'silence', 'alone_as_in_a_batch', 'gradient',
- 'plain_data']
+ 'on_a_gpu', 'plain_data']
 """
 
 from mtlaug_sb.testing.contract import ContractError

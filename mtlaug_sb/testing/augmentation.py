@@ -4,6 +4,7 @@ import torch
 
 from mtlaug_sb.masking import absolute_lengths
 from mtlaug_sb.testing.contract import expect, shape
+from mtlaug_sb.testing.elsewhere import expect_same_on_a_gpu
 from mtlaug_sb.testing.examples import close, example_frames, example_inputs, example_wavs, lengths_in_range, make_example
 
 
@@ -86,6 +87,16 @@ def check_variants(cls):
             )
 
 
+def check_on_a_gpu(cls):
+    """On a GPU it does what it does on the CPU, in training too; the GPU is pretended where there is none."""
+    effect, inputs, lengths, targets = _case(cls)
+    expect_same_on_a_gpu(_returned, cls, inputs, lengths, targets)
+    if hasattr(effect, "vary"):
+        for variant in range(effect.n_variants):
+            variants = torch.full((len(inputs),), variant)  # stays on the CPU, as in the policy
+            expect_same_on_a_gpu(lambda e, x, n, variants=variants: e.vary(x, n, variants), cls, inputs, lengths)
+
+
 def _case(cls):
     """An instance, inputs, lengths, and targets: one known, one partly known, one unknown."""
     effect = make_example(cls)
@@ -139,4 +150,12 @@ def _expect_rows(new, new_lengths, inputs, of):
     )
 
 
-AUGMENTATION = [check_shapes, check_targets, check_seed, check_batch_of_one, check_silence, check_variants]
+AUGMENTATION = [
+    check_shapes,
+    check_targets,
+    check_seed,
+    check_batch_of_one,
+    check_silence,
+    check_variants,
+    check_on_a_gpu,
+]

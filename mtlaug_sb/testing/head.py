@@ -5,6 +5,7 @@ import torch
 from mtlaug_sb.interfaces import ask
 from mtlaug_sb.masking import absolute_lengths
 from mtlaug_sb.testing.contract import expect, shape
+from mtlaug_sb.testing.elsewhere import expect_same_on_a_gpu
 from mtlaug_sb.testing.examples import close, example_frames, example_inputs, make_example
 
 
@@ -96,6 +97,12 @@ def check_gradient(cls):
     )
 
 
+def check_on_a_gpu(cls):
+    """On a GPU it does what it does on the CPU, in training too; the GPU is pretended where there is none."""
+    _, frames, lengths = _case(cls)
+    expect_same_on_a_gpu(_ask, cls, frames.requires_grad_(), lengths)
+
+
 def _ask(head, frames, lengths):
     """Its predictions; one that ``reads_input`` is given the frames for that, too."""
     return ask(head, (frames, lengths), (frames, lengths))
@@ -113,4 +120,5 @@ HEAD = [
     check_silence,
     check_alone_as_in_a_batch,
     check_gradient,
+    check_on_a_gpu,
 ]

@@ -4,6 +4,7 @@ import torch
 
 from mtlaug_sb.masking import valid_mask
 from mtlaug_sb.testing.contract import ContractError, expect, shape
+from mtlaug_sb.testing.elsewhere import expect_same_on_a_gpu
 from mtlaug_sb.testing.examples import close, example_data, make_example
 
 SHAPES = {"logits": (4, 3), "embedding": (4, 8), "values": (4, 3), "features": (4, 6, 8)}
@@ -107,6 +108,12 @@ def check_missing_values(cls):
     )
 
 
+def check_on_a_gpu(cls):
+    """On a GPU it does what it does on the CPU, in training too; the GPU is pretended where there is none."""
+    _, predictions, targets, lengths = _case(cls)
+    expect_same_on_a_gpu(_values, cls, predictions.detach().requires_grad_(), targets, lengths)
+
+
 def _case(cls):
     """A loss in eval(), and predictions, targets and lengths that fit it."""
     loss = make_example(cls).eval()
@@ -172,4 +179,5 @@ LOSS = [
     check_gradient,
     check_input_untouched,
     check_missing_values,
+    check_on_a_gpu,
 ]

@@ -5,6 +5,7 @@ import math
 import torch
 
 from mtlaug_sb.testing.contract import expect, shape
+from mtlaug_sb.testing.elsewhere import expect_same_on_a_gpu
 from mtlaug_sb.testing.examples import close, example_data, make_example
 
 
@@ -82,6 +83,17 @@ def _case(cls):
     return metric, predictions, targets
 
 
+def check_on_a_gpu(cls):
+    """It is updated with tensors of a GPU as with those of the CPU; the GPU is pretended where there is none."""
+    _, predictions, targets = _case(cls)
+    expect_same_on_a_gpu(_updated, cls, predictions, targets)
+
+
+def _updated(metric, predictions, targets):
+    metric.update(predictions, targets)
+    return _figures(metric)
+
+
 def _figures(metric, when="after an update"):
     """What ``compute`` gives, after a look at it."""
     figures = metric.compute()
@@ -99,4 +111,4 @@ def _alike(a, b):
     return a.keys() == b.keys() and all(math.isclose(a[k], b[k], rel_tol=1e-5, abs_tol=1e-6) for k in a)
 
 
-METRIC = [check_figures, check_nothing_seen, check_halves, check_reset, check_input_untouched]
+METRIC = [check_figures, check_nothing_seen, check_halves, check_reset, check_input_untouched, check_on_a_gpu]

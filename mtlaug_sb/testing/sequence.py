@@ -4,6 +4,7 @@ import torch
 
 from mtlaug_sb.masking import absolute_lengths
 from mtlaug_sb.testing.contract import expect, shape
+from mtlaug_sb.testing.elsewhere import expect_same_on_a_gpu
 from mtlaug_sb.testing.examples import close, example_frames, example_inputs, example_wavs, lengths_in_range, make_example
 
 
@@ -100,6 +101,12 @@ def check_gradient(cls):
     )
 
 
+def check_on_a_gpu(cls):
+    """On a GPU it does what it does on the CPU, in training too; the GPU is pretended where there is none."""
+    _, inputs, lengths = _case(cls)
+    expect_same_on_a_gpu(_layers, cls, inputs, lengths)
+
+
 def _case(cls):
     """An instance, inputs and lengths."""
     instance = make_example(cls).eval()
@@ -117,5 +124,5 @@ def _layers(instance, inputs, lengths):
     return out if isinstance(out, list) else [out]
 
 
-ENCODER = [check_output, check_alone_as_in_a_batch, check_silence, check_input_untouched, check_gradient]
+ENCODER = [check_output, check_alone_as_in_a_batch, check_silence, check_input_untouched, check_gradient, check_on_a_gpu]
 FEATURES = [*ENCODER, check_garbage_in_padding]

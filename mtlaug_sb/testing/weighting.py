@@ -3,6 +3,7 @@
 import torch
 
 from mtlaug_sb.testing.contract import expect, shape
+from mtlaug_sb.testing.elsewhere import expect_same_on_a_gpu
 from mtlaug_sb.testing.examples import make_example
 
 WEIGHTS = {"a": 1.0, "b": 0.5}
@@ -56,8 +57,14 @@ def check_input_untouched(cls):
     expect(same, "changes the dictionaries that it is given; make new ones")
 
 
+def check_on_a_gpu(cls):
+    """On a GPU it does what it does on the CPU, in training too; the GPU is pretended where there is none."""
+    objectives = {"a": torch.tensor(1.0), "b": torch.tensor(2.0)}
+    expect_same_on_a_gpu(lambda w, o: w(o, dict(WEIGHTS)), cls, objectives)
+
+
 def _objectives(a, b):
     return {"a": torch.tensor(a, requires_grad=True), "b": torch.tensor(b, requires_grad=True)}
 
 
-WEIGHTING = [check_one_scalar, check_every_objective, check_zero_objective, check_input_untouched]
+WEIGHTING = [check_one_scalar, check_every_objective, check_zero_objective, check_input_untouched, check_on_a_gpu]

@@ -1,0 +1,195 @@
+"""A GPU that is none: whether code would run on one, and where it would wait for it, on a machine that has none."""
+
+import collections
+import contextlib
+import pathlib
+import traceback
+from unittest import mock
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+DEVICE = torch.device("meta")  # the one name of a device that PyTorch takes without asking for hardware
+WAITS = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "bincount"}  # by name, for their result's value or size
+WAITS |= {"unique_dim", "unique_consecutive", "_unique2", "repeat_interleave"}
+INDEXED = {"index", "index_put", "index_put_", "_index_put_impl_"}  # an index may lie in main memory
+TORCH = pathlib.Path(torch.__file__).parent
+
+
+class MixedDevices(RuntimeError):
+    """An operation would need tensors of the GPU and of main memory at once, or numbers of the one where the other is."""
+
+
+class PretendedGpu(contextlib.ExitStack):
+    """Within it, tensors and modules moved to ``device`` keep their numbers in main memory, and say that they are elsewhere.
+
+    What a GPU refuses, it refuses: to compute with a tensor that was left in main memory, to draw by a generator of the CPU,
+    to be read by NumPy. What holds the program up until a GPU is done is counted: a value that is asked for, a result whose
+    size depends on values. Numbers and gradients are those of the CPU, but for rounding. It does not know what an operation
+    costs on a GPU, nor which cannot be had there.
+
+    Attributes
+    ----------
+    device : torch.device
+        To be moved to.
+    waits : collections.Counter
+        (What, file:line) -> times that the program would have waited for the GPU.
+
+    Example
+    -------
+    >>> with PretendedGpu() as gpu:
+    ...     x = torch.ones(3).to(gpu.device)
+    ...     y = x + x.sum().item()
+    >>> y.device == gpu.device, sum(gpu.waits.values())
+    (True, 1)
+    """
+
+    device = DEVICE
+
+    def __enter__(self):
+        super().__enter__()
+        self.waits = collections.Counter()
+        overwriting = torch.__future__.get_overwrite_module_params_on_conversion()
+        self.callback(torch.__future__.set_overwrite_module_params_on_conversion, overwriting)
+        torch.__future__.set_overwrite_module_params_on_conversion(True)  # a parameter becomes one of the other kind
+        # mixed precision cannot be had for a device of this name
+        self.enter_context(mock.patch.object(torch.autocast, "__init__", _autocast_as_on_the_cpu(torch.autocast.__init__)))
+        self.enter_context(_Operations(self.waits))
+        self.enter_context(_Factories())
+        return self
+
+
+class _Elsewhere(torch.Tensor):
+    """A tensor of the pretended GPU; its numbers are ``inner``."""
+
+    @staticmethod
+    def __new__(cls, inner):
+        like = {"strides": inner.stride(), "storage_offset": inner.storage_offset(), "dtype": inner.dtype}
+        return torch.Tensor._make_wrapper_subclass(cls, inner.shape, **like, dispatch_device=True)
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __repr__(self):
+        return f"{self.inner!r} elsewhere"
+
+    def __getitem__(self, index):
+        return super().__getitem__(_without_lists(index))
+
+    def __setitem__(self, index, value):
+        super().__setitem__(_without_lists(index), value)
+
+    def tolist(self):
+        return self.detach().cpu().tolist()
+
+    def numpy(self, **_):
+        raise MixedDevices("a tensor of the GPU is no NumPy array: x.cpu() before .numpy()")
+
+    def __array__(self, *_, **__):
+        return self.numpy()
+
+    def new_tensor(self, data, dtype=None, **_):
+        return torch.tensor(data, dtype=dtype or self.dtype).to(DEVICE)
+
+    @classmethod
+    def __torch_dispatch__(cls, function, types, args=(), kwargs=None):
+        if function is torch.ops.prim.device.default:
+            return DEVICE
+        raise RuntimeError(f"{function} on a tensor of a pretended GPU, after its end")
+
+
+class _Factories(TorchFunctionMode):
+    """Tensors made of Python's numbers, which do not come by way of an operation."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        if function in (torch.tensor, torch.as_tensor) and _is(kwargs.get("device"), DEVICE.type):
+            del kwargs["device"]
+            return function(*args, **kwargs).to(DEVICE)
+        return function(*args, **kwargs)
+
+
+class _Operations(TorchDispatchMode):
+    """Every operation, done in main memory, with a look at where its tensors are said to be."""
+
+    def __init__(self, waits):
+        super().__init__()
+        self.waits = waits
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function is torch.ops.prim.device.default:
+            return DEVICE
+        kwargs = dict(kwargs or {})
+        name, device = function.overloadpacket.__name__, kwargs.get("device")
+        tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
+        elsewhere = any(isinstance(x, _Elsewhere) for x in tensors)
+        if device is not None:
+            kwargs |= {"device": torch.device("cpu")} | ({"pin_memory": False} if "pin_memory" in kwargs else {})
+        if (elsewhere or _is(device, DEVICE.type)) and kwargs.get("generator") is not None:
+            raise MixedDevices(f"{name} draws on the GPU by a generator of the CPU: draw on the CPU, and move what is drawn")
+        if elsewhere:
+            self._look_at(function, name, args, tensors)
+        if _is(device, "cpu") and elsewhere:
+            self._wait("copy to main memory")
+        result = function(*tree_map(_inner, args), **tree_map(_inner, kwargs))
+        if elsewhere and not _is(device, "cpu"):
+            written = _written(function, args)
+            return written if written is not None else tree_map(_moved, result)
+        return tree_map(_moved, result) if _is(device, DEVICE.type) else result
+
+    def _look_at(self, function, name, args, tensors):
+        left = [x for x in tensors if not isinstance(x, _Elsewhere) and x.ndim > 0]
+        if name == "copy_":
+            if not isinstance(args[0], _Elsewhere):
+                self._wait("copy to main memory")
+            left = []
+        if name in INDEXED:
+            index = [x for x in args[1] if x is not None]
+            if any(x.dtype in (torch.bool, torch.uint8) for x in index):
+                self._wait("index of true and false")
+            left = [x for x in left if not any(x is i for i in index)]
+        if left:
+            said = ", ".join(f"{list(x.shape)} of {'the GPU' if isinstance(x, _Elsewhere) else 'the CPU'}" for x in tensors)
+            raise MixedDevices(f"{function} of tensors on several devices: {said}")
+        if name in WAITS:
+            self._wait(name)
+
+    def _wait(self, what):
+        stack = [f for f in traceback.extract_stack() if not f.filename.startswith((str(TORCH), __file__))]
+        self.waits[what, f"{stack[-1].filename}:{stack[-1].lineno}"] += 1
+
+
+def _autocast_as_on_the_cpu(begin):
+    return lambda self, device_type, *rest, **more: begin(
+        self, "cpu" if device_type == DEVICE.type else device_type, *rest, **more
+    )
+
+
+def _is(device, kind):
+    return device is not None and torch.device(device).type == kind
+
+
+def _inner(x):
+    return x.inner if isinstance(x, _Elsewhere) else x
+
+
+def _moved(x):
+    return _Elsewhere(x) if isinstance(x, torch.Tensor) and not isinstance(x, _Elsewhere) else x
+
+
+def _written(function, args):
+    """The argument that an operation in place writes to and returns; None for others."""
+    returns = function._schema.returns
+    if not returns or returns[0].alias_info is None or not returns[0].alias_info.is_write:
+        return None
+    places = zip(function._schema.arguments, args, strict=False)
+    return next((x for a, x in places if a.alias_info is not None and a.alias_info.is_write), None)
+
+
+def _without_lists(index):
+    """An index whose lists are tensors, which PyTorch would otherwise make without asking anybody."""
+    if isinstance(index, tuple):
+        return tuple(map(_without_lists, index))
+    return torch.tensor(index).to(DEVICE) if isinstance(index, list) else index
