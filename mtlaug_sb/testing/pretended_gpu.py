@@ -12,7 +12,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 DEVICE = torch.device("meta")  # the one name of a device that PyTorch takes without asking for hardware
-WAITS = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "bincount"}  # by name, for their result's value or size
+WAITS = {
+    "_local_scalar_dense",
+    "item",
+    "is_nonzero",
+    "nonzero",
+    "masked_select",
+    "equal",
+    "bincount",
+}  # by name, for their result's value or size
 WAITS |= {"unique_dim", "unique_consecutive", "_unique2", "repeat_interleave"}
 INDEXED = {"index", "index_put", "index_put_", "_index_put_impl_"}  # an index may lie in main memory
 TORCH = pathlib.Path(torch.__file__).parent
@@ -121,12 +129,10 @@ class _Operations(TorchDispatchMode):
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         if function is torch.ops.prim.device.default:
             return DEVICE
-        kwargs = dict(kwargs or {})
-        name, device = function.overloadpacket.__name__, kwargs.get("device")
+        args, kwargs, device = _here(function, args, dict(kwargs or {}))
+        name = function.overloadpacket.__name__
         tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
         elsewhere = any(isinstance(x, _Elsewhere) for x in tensors)
-        if device is not None:
-            kwargs |= {"device": torch.device("cpu")} | ({"pin_memory": False} if "pin_memory" in kwargs else {})
         if (elsewhere or _is(device, DEVICE.type)) and kwargs.get("generator") is not None:
             raise MixedDevices(f"{name} draws on the GPU by a generator of the CPU: draw on the CPU, and move what is drawn")
         if elsewhere:
@@ -165,6 +171,20 @@ def _autocast_as_on_the_cpu(begin):
     return lambda self, device_type, *rest, **more: begin(
         self, "cpu" if device_type == DEVICE.type else device_type, *rest, **more
     )
+
+
+def _here(function, args, kwargs):
+    """Arguments of an operation that makes its result in main memory, and the device that it was asked to make it on."""
+    names = [argument.name for argument in function._schema.arguments]
+    asked = dict(zip(names, args, strict=False)) | kwargs
+    if asked.get("device") is None:
+        return args, kwargs, None
+    place = names.index("device")
+    if place < len(args):  # as x.to(device) comes in inference mode
+        args = (*args[:place], torch.device("cpu"), *args[place + 1 :])
+    else:
+        kwargs["device"] = torch.device("cpu")
+    return args, kwargs | ({"pin_memory": False} if "pin_memory" in kwargs else {}), asked["device"]
 
 
 def _is(device, kind):
