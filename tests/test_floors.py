@@ -39,6 +39,7 @@ FLOORS = {
         "registry",
         "interfaces",
         "attention",
+        "added_noise",
         "deltas",
         "own_scale",
         "silence",

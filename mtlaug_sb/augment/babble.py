@@ -2,17 +2,16 @@
 
 import math
 
-import torch
 import torchaudio
 from torch import nn
 
-from mtlaug_sb.acoustics import add_noise, generator_of, stretch
-from mtlaug_sb.masking import absolute_lengths
+from mtlaug_sb.acoustics import generator_of, stretch
+from mtlaug_sb.added_noise import AddedNoise
 from mtlaug_sb.registry import register
 
 
 @register("augmentation", "babble")
-class Babble(nn.Module):
+class Babble(AddedNoise):
     """Add voices in the background, which are the utterance's own.
 
     Speech behind speech is no steady noise: it sways as the voice in front does, and has its spectrum. Backwards, at other
@@ -38,34 +37,16 @@ class Babble(nn.Module):
     torch.Size([1, 100])
     """
 
-    domain = "waveform"
-
     def __init__(self, snrs_db=(10.0, 0.0), percents=(80, 90, 95, 110, 125)):
-        super().__init__()
         if not snrs_db or not percents or not all(map(math.isfinite, snrs_db)):
             raise ValueError("babble needs a signal-to-noise ratio and a voice")
         if any(p != int(p) or p <= 0 for p in percents):
             raise ValueError(f"percents must be positive whole numbers such as [90, 110], got {list(percents)}")
-        self.variants = [float(snr) for snr in snrs_db]
-        self.n_variants = len(self.variants)
+        super().__init__([float(snr) for snr in snrs_db])
         self.resamplers = nn.ModuleList(torchaudio.transforms.Resample(int(p), 100) for p in percents)
 
-    def forward(self, inputs, lengths, targets, generator):
-        """inputs: wavs [batch, time]."""
-        variants = torch.randint(self.n_variants, (len(inputs),), generator=generator)
-        return *self.vary(inputs, lengths, variants), targets
-
-    def vary(self, inputs, lengths, variants):
-        """Add babble to each row at the ratio of its variant; behind silence there is none."""
-        noisy = inputs.clone()
-        for row, n, variant in zip(noisy, absolute_lengths(lengths, inputs.shape[1]), variants.tolist(), strict=True):
-            speech = row[:n]
-            babble = self._voices(speech, generator_of(speech, variant))
-            if babble.any():
-                row[:n] = add_noise(speech, babble, self.variants[variant])
-        return noisy, lengths
-
-    def _voices(self, speech, generator):
-        # each twice over, from a place that is drawn
+    def noise_for(self, speech, variant):
+        """Each voice from a place that is drawn, twice over; and the ratio."""
+        generator = generator_of(speech, variant)
         voices = (resample(speech).flip(0).repeat(2) for resample in self.resamplers)
-        return sum(stretch(voice, len(speech), generator) for voice in voices)
+        return sum(stretch(voice, len(speech), generator) for voice in voices), self.variants[variant]

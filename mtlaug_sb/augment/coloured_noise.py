@@ -3,10 +3,9 @@
 import itertools
 
 import torch
-from torch import nn
 
-from mtlaug_sb.acoustics import add_noise, generator_of
-from mtlaug_sb.masking import absolute_lengths
+from mtlaug_sb.acoustics import generator_of
+from mtlaug_sb.added_noise import AddedNoise
 from mtlaug_sb.registry import register
 
 EXPONENTS = {"white": 0.0, "pink": 1.0, "brown": 2.0}
@@ -14,7 +13,7 @@ FLAT_BELOW = 1 / 320  # of the sample rate, 50 Hz at 16 kHz, where half of brown
 
 
 @register("augmentation", "coloured_noise")
-class ColouredNoise(nn.Module):
+class ColouredNoise(AddedNoise):
     """Add Gaussian noise whose power falls with frequency f as 1 (white), 1/f (pink) or 1/f^2 (brown).
 
     Steady noise of a few slopes teaches a system of clean recordings what any noise does to speech, without one of those
@@ -40,31 +39,19 @@ class ColouredNoise(nn.Module):
     torch.Size([1, 100])
     """
 
-    domain = "waveform"
-
     def __init__(self, colours=("white", "pink", "brown"), snrs_db=(10.0, 0.0)):
-        super().__init__()
         if unknown := [colour for colour in colours if colour not in EXPONENTS]:
             raise ValueError(f"colours must be of {', '.join(EXPONENTS)}, and {unknown[0]!r} is none of them")
-        self.outcomes = [(colour, float(snr)) for colour, snr in itertools.product(colours, snrs_db)]
-        if not self.outcomes:
+        outcomes = [(colour, float(snr)) for colour, snr in itertools.product(colours, snrs_db)]
+        if not outcomes:
             raise ValueError("coloured noise needs a colour and a signal-to-noise ratio")
-        self.variants = [f"{colour} {snr:g}" for colour, snr in self.outcomes]
-        self.n_variants = len(self.variants)
+        super().__init__([f"{colour} {snr:g}" for colour, snr in outcomes])
+        self.outcomes = outcomes
 
-    def forward(self, inputs, lengths, targets, generator):
-        """inputs: wavs [batch, time]."""
-        variants = torch.randint(self.n_variants, (len(inputs),), generator=generator)
-        return *self.vary(inputs, lengths, variants), targets
-
-    def vary(self, inputs, lengths, variants):
-        """Add to each row a noise of its variant; silence has none at any ratio."""
-        noisy = inputs.clone()
-        for row, n, variant in zip(noisy, absolute_lengths(lengths, inputs.shape[1]), variants.tolist(), strict=True):
-            speech, (colour, snr) = row[:n], self.outcomes[variant]
-            noise = coloured_noise(int(n), EXPONENTS[colour], generator_of(speech, variant))
-            row[:n] = add_noise(speech, noise.to(row.device), snr)
-        return noisy, lengths
+    def noise_for(self, speech, variant):
+        """Noise of the variant's colour, and its ratio."""
+        colour, ratio_db = self.outcomes[variant]
+        return coloured_noise(len(speech), EXPONENTS[colour], generator_of(speech, variant)), ratio_db
 
 
 def coloured_noise(n, exponent, generator):
