@@ -10,8 +10,8 @@ from mtlaug_sb.masking import absolute_lengths
 class AddedNoise(nn.Module):
     """An effect on the waveform: each utterance meets the same noise each time, so that its features can be kept.
 
-    A subclass is made of its ``variants``, and has a method ``noise_for(speech, variant)``: for samples [time] and a variant's
-    number, noise [time] that depends on nothing else, and the signal-to-noise ratio over the whole utterance, in dB.
+    A subclass is made of its ``variants``, and has a method ``noise_for(speech, variant)``: for samples [time] and the
+    number of a variant, noise [time] that depends on nothing else, and the signal-to-noise ratio in dB over the utterance.
     """
 
     domain = "waveform"

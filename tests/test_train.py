@@ -387,7 +387,7 @@ def test_an_unfinished_run_with_other_settings_is_refused(train, tmp_path):
     train_json = tmp_path / "run" / "save" / "train.json"
     text = train_json.read_text()
     train_json.write_text(text.replace('"anger"', '"sadness"'))
-    with pytest.raises(FileExistsError, match=r"was another \(train split\)"):
+    with pytest.raises(FileExistsError, match=r"was another \(train: 4 utterances"):
         train("hparams/stl.yaml")
     train_json.write_text(text)
     with pytest.raises(FileExistsError, match=r"other settings \(lr, opt_class\)"):

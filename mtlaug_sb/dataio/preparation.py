@@ -106,12 +106,26 @@ def check_finished_data(folder, splits):
     FileExistsError
         Names the run and one of the utterances.
     """
-    if not (folder / "train.json").is_file():
-        return  # somebody has cleared up
+    if (folder / "train.json").is_file():  # else somebody has cleared up
+        _refuse_other_data(folder, splits, _wherever_they_lie)
+
+
+def check_same_data(folder, splits):
+    """Refuse to go on with a run whose manifests, in this folder, are not those of the splits.
+
+    Raises
+    ------
+    FileExistsError
+        Names the run and one of the utterances.
+    """
+    _refuse_other_data(folder, splits, lambda records: records)
+
+
+def _refuse_other_data(folder, splits, compared):
     for split in SPLITS:
         path = folder / f"{split}.json"
-        was = _wherever_they_lie(read_manifest(path) if path.exists() else Records())
-        now = _wherever_they_lie(splits.get(split, Records()))
+        was = compared(read_manifest(path) if path.exists() else Records())
+        now = compared(splits.get(split, Records()))
         if was != now:
             other = sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
             raise FileExistsError(
@@ -123,23 +137,6 @@ def check_finished_data(folder, splits):
 def _wherever_they_lie(records):
     """The records without their places; a large corpus was not read, and knows no recordings."""
     return {k: {**r, "path": r.get("recording", r["path"])} for k, r in records.items()}
-
-
-def check_same_data(folder, splits):
-    """Refuse to go on with a run whose manifests, in this folder, are not those of the splits.
-
-    Raises
-    ------
-    FileExistsError
-        Names the split.
-    """
-    for split in SPLITS:
-        path = folder / f"{split}.json"
-        if (read_manifest(path) if path.exists() else {}) != splits.get(split, {}):
-            raise FileExistsError(
-                f"the data of the run in '{folder.parent}' was another ({split} split); choose another "
-                "--output_folder, or --overwrite=True to begin anew"
-            )
 
 
 def read_corpus(name, options, data_folder, hparams, read_audio):
