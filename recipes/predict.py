@@ -14,12 +14,11 @@ import os
 import pathlib
 import sys
 
+from speech_files import adapt_to_speaker, add_answer_options, find_files
 from tqdm import tqdm
 
-from mtlaug_sb.corpus_files import READABLE
 from mtlaug_sb.inference import AudioError, EmotionRecognizer
 from mtlaug_sb.inference.segments import csv_cell, merge, rttm_lines
-from mtlaug_sb.options import parse_names
 
 
 def main(arguments):
@@ -42,9 +41,7 @@ def main(arguments):
         tqdm.write(f"skipped: {error}", file=sys.stderr)
 
     if options.speaker:
-        model.adapt_to_speaker(
-            speaker_files(options.speaker), lambda _, error: tqdm.write(f"--speaker: {error}", sys.stderr)
-        )
+        adapt_to_speaker(model, options.speaker)
     for path in missing:
         report(path, f"{path}: no such file or folder")
     with output(options.output) as file:
@@ -75,16 +72,8 @@ def parse(arguments):
     parser.add_argument("--window_s", type=float, help="with --timeline: what one answer hears (default 3)")
     parser.add_argument("--hop_s", type=float, help="with --timeline: from one answer to the next (default 1)")
     parser.add_argument("--unsure_below", type=float, metavar="P", help="label 'unsure' where no class has P")
-    parser.add_argument("--among", type=parse_names, metavar="LABELS", help="of which one is the answer: anger,neutral")
     parser.add_argument("--tasks", nargs="+", default=[], metavar="TASK", help="other tasks to be answered, too")
-    parser.add_argument(
-        "--speaker",
-        nargs="+",
-        metavar="PATH",
-        type=pathlib.Path,
-        help="recordings of the one speaker of all PATH, some eight or more and of all moods, perhaps PATH themselves: "
-        "answers go by what is usual for them",
-    )
+    add_answer_options(parser)
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--device", help="cpu, cuda, cuda:1 (default: SpeechBrain's choice)")
     parser.add_argument(
@@ -99,36 +88,6 @@ def parse(arguments):
     if options.timeline and options.tasks:
         parser.error("--tasks does not go with --timeline, which answers the main task")
     return options
-
-
-def speaker_files(paths):
-    """The files of ``--speaker``.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none, or one of the paths is missing.
-    """
-    missing = []
-    files = list(find_files(paths, missing))
-    if missing or not files:
-        raise FileNotFoundError(f"--speaker: no audio file {', '.join(map(str, missing or paths))}")
-    return files
-
-
-def find_files(paths, missing):
-    """The files, and of folders the audio files below them, in order; what is not there joins ``missing``."""
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(p for p in path.rglob("*") if _is_audio(p))
-        elif path.exists():
-            yield path
-        else:
-            missing.append(path)
-
-
-def _is_audio(path):
-    return path.suffix.lower() in READABLE and not path.name.startswith(".") and path.is_file()
 
 
 def output(path):

@@ -17,7 +17,7 @@ from small_model import write_small_model, write_voices
 
 from mtlaug_sb.inference import AudioError, EmotionRecognizer
 from mtlaug_sb.inference.augmentation_effect import apply_augmentation
-from mtlaug_sb.inference.demo_page import examine
+from mtlaug_sb.inference.demo_page import examine, make_page
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,32 @@ def test_too_long_is_refused(model, tmp_path):
     soundfile.write(tmp_path / "long.wav", np.random.default_rng(0).normal(size=16000 * 4) * 0.1, 16000)
     with pytest.raises(AudioError, match="longer than 3 s"):
         examine(model, tmp_path / "long.wav", max_seconds=3)
+
+
+def test_a_page_for_one_speaker(folder, voice, tmp_path, monkeypatch):
+    import demo
+
+    voices, served = write_voices(tmp_path / "voices", n=4), []
+    monkeypatch.setattr(demo, "serve", lambda *given: served.append(given))
+    demo.main([str(folder), "--device=cpu", "--among=anger,sadness", "--speaker", str(tmp_path / "voices")])
+    [(served_model, _, _, one_speaker)] = served
+    assert one_speaker
+    here = EmotionRecognizer.from_hparams(folder, overrides={"among": ["anger", "sadness"]}, run_opts={"device": "cpu"})
+    assert not torch.allclose(served_model.classify_file(voice).scores, here.classify_file(voice).scores)
+    here.adapt_to_speaker(voices)
+    assert torch.equal(served_model.classify_file(voice).scores, here.classify_file(voice).scores)
+    assert examine(served_model, voice)[0]["happiness"] == 0
+    demo.main([str(folder), "--device=cpu"])
+    assert not served[1][3]
+    with pytest.raises(FileNotFoundError, match="--speaker: no audio file none"):
+        demo.main([str(folder), "--speaker", "none"])
+
+
+@pytest.mark.parametrize("one_speaker", [False, True])
+def test_the_page_says_that_it_is_for_one_speaker(model, one_speaker):
+    pytest.importorskip("gradio", reason="gradio (extra 'demo') is not installed")
+    texts = str(make_page(model, one_speaker=one_speaker).get_config_file())
+    assert ("for nobody else" in texts) == one_speaker
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ NOTE = (
     "The model guesses what acted speech sounds like. It does not know what anybody feels, and must not be used to judge "
     "people. Recordings stay on this computer."
 )
+ONE_SPEAKER = " Its answers go by what is usual for one speaker: they are for nobody else."
 
 
 def examine(model, path, max_seconds=MAX_SECONDS):
@@ -52,8 +53,8 @@ def examine(model, path, max_seconds=MAX_SECONDS):
     return effects["as it is"].probabilities, recording, picture_of_augmentations(effects, model.labels)
 
 
-def make_page(model, max_seconds=MAX_SECONDS):
-    """The page as a ``gradio.Blocks``.
+def make_page(model, max_seconds=MAX_SECONDS, one_speaker=False):
+    """The page as a ``gradio.Blocks``; with ``one_speaker`` it says that the model was adapted to one.
 
     Raises
     ------
@@ -76,7 +77,7 @@ def make_page(model, max_seconds=MAX_SECONDS):
             raise gradio.Error(str(error).removeprefix(os.path.dirname(path) + os.sep), print_exception=False) from None
 
     with gradio.Blocks(title="mtlaug_sb", analytics_enabled=False) as page:
-        gradio.Markdown("# Emotion of speech\n" + NOTE)
+        gradio.Markdown("# Emotion of speech\n" + NOTE + (ONE_SPEAKER if one_speaker else ""))
         with gradio.Row():
             with gradio.Column():
                 audio = gradio.Audio(
@@ -103,9 +104,9 @@ def make_page(model, max_seconds=MAX_SECONDS):
     return page.queue(max_size=WAITING, default_concurrency_limit=USERS)
 
 
-def serve(model, port=7860, max_seconds=MAX_SECONDS, block=True):
+def serve(model, port=7860, max_seconds=MAX_SECONDS, one_speaker=False, block=True):
     """Serve the page on this computer alone; returns its address when ``block`` is False."""
-    page = make_page(model, max_seconds)
+    page = make_page(model, max_seconds, one_speaker)
     import gradio
 
     # fonts of the system: others would be fetched from outside
