@@ -46,6 +46,12 @@ def test_the_features_ride_along_with_the_top_frames():
     assert torch.allclose(frames[1, 4, 4:], rows[1][16], atol=1e-6)  # the last stretch has one valid frame
 
 
+@pytest.mark.parametrize("strides", [(1, 1, 1), (2, 1, 2), (1, 3, 1)])
+def test_every_layer_may_stride(strides):
+    encoder = make("encoder/cnn", input_size=6, channels=[5, 4, 3], kernel_sizes=[3, 3, 3], strides=strides).eval()
+    assert_alone_as_in_a_batch(encoder, [torch.randn(steps, 6) for steps in (37, 17, 5, 1)])
+
+
 def test_cepstra_ride_along_too():
     sizes = {"input_size": 6, "channels": [5, 4], "kernel_sizes": [8, 3], "strides": [4, 1], "skip": True}
     encoder = make("encoder/cnn", skip_cepstra=3, **sizes).eval()

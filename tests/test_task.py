@@ -38,6 +38,34 @@ def test_a_batch_without_a_label_is_zero_and_reaches_every_parameter():
     assert all(p.grad is not None and not p.grad.any() for p in task.parameters())
 
 
+class Shown:
+    """A metric that remembers what it was shown."""
+
+    reads = "logits"
+
+    def __init__(self):
+        self.updates = []
+
+    def update(self, predictions, targets):
+        self.updates.append((predictions, targets))
+
+
+def test_metrics_see_labelled_rows_and_no_batch_without_any():
+    metric = Shown()
+    task = emotion_task(metrics=[metric])
+    targets = torch.eye(3)
+    targets[1] = torch.nan
+    logits = torch.rand(3, 3, requires_grad=True)
+    task.update_metrics({"logits": logits}, targets)
+    task.update_metrics({"logits": logits}, torch.full((3, 3), torch.nan))
+    task.update_metrics({"logits": logits}, torch.eye(3))
+    (some, their_targets), (every, _) = metric.updates
+    assert torch.equal(some, logits.detach()[[0, 2]])
+    assert torch.equal(their_targets, torch.eye(3)[[0, 2]])
+    assert len(every) == 3
+    assert not some.requires_grad
+
+
 def test_a_loss_that_reads_what_the_head_does_not_give():
     task = Task("x", make("head/decoder", input_size=4, output_size=3), {"ce": make("loss/cross_entropy")})
     with pytest.raises(ValueError, match=r"'ce' reads the prediction 'logits', and Decoder gives \['features'\]"):

@@ -140,10 +140,8 @@ class _Operations(TorchDispatchMode):
         if _is(device, "cpu") and elsewhere:
             self._wait("copy to main memory")
         result = function(*tree_map(_inner, args), **tree_map(_inner, kwargs))
-        if elsewhere and not _is(device, "cpu"):
-            written = _written(function, args)
-            return written if written is not None else tree_map(_moved, result)
-        return tree_map(_moved, result) if _is(device, DEVICE.type) else result
+        stays = elsewhere and not _is(device, "cpu")
+        return tree_map(_moved, result) if stays or _is(device, DEVICE.type) else result
 
     def _look_at(self, function, name, args, tensors):
         left = [x for x in tensors if not isinstance(x, _Elsewhere) and x.ndim > 0]
@@ -197,15 +195,6 @@ def _inner(x):
 
 def _moved(x):
     return _Elsewhere(x) if isinstance(x, torch.Tensor) and not isinstance(x, _Elsewhere) else x
-
-
-def _written(function, args):
-    """The argument that an operation in place writes to and returns; None for others."""
-    returns = function._schema.returns
-    if not returns or returns[0].alias_info is None or not returns[0].alias_info.is_write:
-        return None
-    places = zip(function._schema.arguments, args, strict=False)
-    return next((x for a, x in places if a.alias_info is not None and a.alias_info.is_write), None)
 
 
 def _without_lists(index):
