@@ -38,7 +38,8 @@ class SteadyBrain(sb.Brain):
         if should_step:
             self.optimizers_step()
         self.on_fit_batch_end(batch, outputs, loss, should_step)
-        value = loss.detach().cpu()  # at the end: until then a GPU is not waited for
+        # at the end, as a GPU is waited for; of a loss that is not finite, the step with finite gradients has been made
+        value = loss.detach().cpu()
         self.check_loss_isfinite(value)
         return value
 

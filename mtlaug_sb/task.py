@@ -128,7 +128,7 @@ class Task(nn.Module):
         """Let the metrics see the labelled rows."""
         if not self.metrics:
             return
-        rows = rows_where(labelled_rows(targets))
+        rows = labelled_rows(targets).nonzero().squeeze(1)  # an index copies: a metric may keep what it sees
         known = targets[rows]
         for metric in self.metrics if len(known) else ():
             metric.update(self._read(predictions, metric, type(metric).__name__)[rows].detach(), known)

@@ -11,8 +11,9 @@ from benchmarks.setting import Setting
 from conftest import ROOT
 from small_model import write_small_model, write_voices
 from torch import nn
+from torch.utils._pytree import tree_leaves
 
-from mtlaug_sb import register
+from mtlaug_sb import make, register
 from mtlaug_sb.dataio.datasets import loader_options
 from mtlaug_sb.inference import EmotionRecognizer
 from mtlaug_sb.inference.training_run import write_model_of_run
@@ -42,6 +43,9 @@ def gpu():
         lambda x: np.asarray(x),
         lambda x: torch.rand(3, device=x.device, generator=torch.Generator()),
         lambda x: x.uniform_(generator=torch.Generator()),
+        lambda x: torch.tensor(0.0).add_(x.sum()),
+        lambda x: torch.stack([x.sum(), torch.tensor(0.0)]),
+        lambda x: nn.utils.rnn.pack_padded_sequence(x.view(1, 3, 1), torch.tensor([3]).to(x.device), batch_first=True),
     ],
 )
 def test_what_a_gpu_refuses_is_refused(gpu, mix):
@@ -63,19 +67,70 @@ def test_what_a_gpu_takes_is_taken(gpu):
     assert x.add_(1) is x
     x[1:3].mul_(10)
     x[[0]] = -1.0
+    assert x.view(2, 2)[[0, 1], :].shape == (2, 2)
+    assert x[[]].shape == (0,)
+    assert torch.as_tensor([1, 2], device=gpu.device).device == gpu.device
+    assert x.long().new_tensor([1]).dtype == torch.int64
+    assert x.numpy(force=True).shape == (4,)
+    assert f"{x.sum():.1f}" == "53.0"
     assert x.cpu().device.type == "cpu"
     assert x.tolist() == [-1.0, 20.0, 30.0, 4.0]
 
 
-def test_numbers_and_gradients_are_those_of_the_cpu(gpu):
-    here = nn.LSTM(3, 2, batch_first=True, bidirectional=True)
+class Packed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(3, 2, batch_first=True)
+
+    def forward(self, x):
+        packed = nn.utils.rnn.pack_padded_sequence(x, torch.tensor([5, 2]), batch_first=True)
+        return nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: nn.LSTM(3, 2, batch_first=True, bidirectional=True),
+        lambda: nn.GRU(3, 2, batch_first=True),
+        Packed,
+        lambda: nn.TransformerEncoderLayer(3, 1, dropout=0.0, batch_first=True),
+        lambda: nn.Sequential(nn.Conv1d(5, 4, 3, padding=1), nn.BatchNorm1d(4), nn.ReLU()),
+    ],
+)
+def test_numbers_and_gradients_are_those_of_the_cpu(gpu, made):
+    here = made()
     there = copy.deepcopy(here).to(gpu.device)
     given = torch.rand(2, 5, 3)
-    here(given)[0].square().sum().backward()
-    there(given.to(gpu.device))[0].square().sum().backward()
+    one, other = (tree_leaves(module(x))[0] for module, x in ((here, given), (there, given.to(gpu.device))))
+    assert other.shape == one.shape
+    assert torch.allclose(one, other.cpu(), atol=1e-6)
+    one.square().sum().backward()
+    other.square().sum().backward()
     for one, other in zip(here.parameters(), there.parameters(), strict=True):
         assert other.device == gpu.device
-        assert torch.allclose(one.grad, other.grad.cpu(), atol=1e-6)
+        assert torch.allclose(one.grad, other.grad.cpu(), atol=1e-5)
+
+
+def test_shapes_and_data_follow_what_is_done_in_place(gpu):
+    x = torch.arange(6.0).view(1, 2, 3).to(gpu.device)
+    x.squeeze_(0).t_()
+    assert x.shape == x.cpu().shape == (3, 2)
+    wav = torch.rand(1, 1000)
+    here, there = (
+        torch.stft(w, 64, window=torch.hann_window(64).to(w.device), return_complex=True) for w in (wav, wav.to(gpu.device))
+    )
+    assert torch.allclose(here, there.cpu(), atol=1e-5)
+    layer = nn.Linear(2, 2).to(gpu.device)
+    layer.weight.data = layer.weight.data * 0 + 5
+    assert layer.weight.tolist() == [[5.0, 5.0], [5.0, 5.0]]
+
+
+def test_a_loss_may_have_its_lengths_in_main_memory(gpu):
+    scores, lengths = torch.randn(4, 2, 3).log_softmax(2), (torch.tensor([4, 4]), torch.tensor([1, 2]))
+    targets = torch.tensor([[1, 1], [2, 1]])
+    there = nn.functional.ctc_loss(scores.to(gpu.device), targets.to(gpu.device), *lengths)
+    assert there.device == gpu.device
+    assert torch.allclose(nn.functional.ctc_loss(scores, targets, *lengths), there.cpu())
 
 
 @pytest.mark.parametrize(
@@ -88,6 +143,11 @@ def test_numbers_and_gradients_are_those_of_the_cpu(gpu):
         (lambda x: torch.zeros(3).copy_(x), 1),
         (lambda x: x[x > 0], 1),
         (lambda x: (x > 0).nonzero(), 1),
+        (lambda x: x.masked_select(x > 0), 1),
+        (lambda x: x.unique(), 1),
+        (lambda x: x.repeat_interleave(x.long()), 1),
+        (lambda x: torch.equal(x, x), 1),
+        (lambda x: x.long().bincount(), 1),
         (lambda x: x.sum() + x[(x * 0).long()], 0),
         (lambda x: torch.where(x > 0, x, 0.0).cumsum(0), 0),
     ],
@@ -142,6 +202,26 @@ class InTraining(LeftBehind):
         return {"logits": logits + torch.zeros(logits.shape) if self.training else logits}
 
 
+class Backwards(LeftBehind):
+    class Mixing(torch.autograd.Function):
+        @staticmethod
+        def forward(context, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(context, gradient):
+            return gradient + torch.zeros(gradient.shape)
+
+    def forward(self, frames, lengths):
+        return {"logits": self.Mixing.apply(self.output(frames[:, 0]))}
+
+
+class Windowed(LeftBehind):
+    def forward(self, frames, lengths):
+        spectra = torch.stft(frames[:, :, 0], 16, window=torch.hann_window(16), return_complex=True)
+        return {"logits": self.output(frames[:, 0]) + 0 * spectra.abs().mean()}
+
+
 class Another(LeftBehind):
     def forward(self, frames, lengths):
         return {"logits": self.output(frames[:, 0]) * (1 if frames.device.type == "cpu" else 2)}
@@ -151,9 +231,14 @@ class Another(LeftBehind):
 @pytest.mark.parametrize(
     ("cls", "said"),
     [
-        (Head, r"stopped with MixedDevices: .*\[3, 3\] of the GPU, \[3\] of the CPU .*test_gpu.py:\d+, in forward"),
+        (
+            Head,
+            r"of the GPU, \[3\] of the CPU; make them with device=x.device.*test_gpu.py:\d+, in forward",
+        ),
         (LeftBehind, r"returns tensors of the CPU for inputs on a GPU, \[\[3, 2\]\]: make them with device=x.device"),
         (InTraining, "stopped with MixedDevices"),
+        (Backwards, "stopped with MixedDevices"),
+        (Windowed, "stopped with MixedDevices: .*the GPU"),
         (Another, "gives something else on a GPU than on the CPU"),
     ],
 )
@@ -176,6 +261,51 @@ class Louder(nn.Module):
 class LouderThere(Louder):
     def placed(self, gains, inputs):
         return gains.to(inputs.device)
+
+
+class Total:
+    """A metric whose sum stays where it was made."""
+
+    reads = "logits"
+
+    def __init__(self):
+        self.reset()
+
+    def reset(self):
+        self.sum, self.n = torch.tensor(0.0), 0
+
+    def update(self, predictions, targets):
+        self.sum += (predictions.argmax(1) == targets.argmax(1)).float().sum()
+        self.n += len(targets)
+
+    def compute(self):
+        return {"share": float(self.sum) / self.n} if self.n else {}
+
+
+class Wrapped(nn.Module):
+    """An encoder around one that its example has only once."""
+
+    def __init__(self, part):
+        super().__init__()
+        self.part, self.output_size = part, part.output_size
+
+    def forward(self, features, lengths):
+        return self.part(features, lengths)
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_sum_of_a_metric_has_to_be_on_the_gpu():
+    with pytest.raises(ContractError, match="'add_' of tensors on several devices"):
+        on_a_gpu("metric", type("Total", (Total,), {}))
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_part_that_is_shared_stays_as_it_was():
+    part = make("encoder/cnn", input_size=8, channels=[4], kernel_sizes=[3], strides=[1])
+    weight = part.convolutions[0].weight
+    on_a_gpu("encoder", type("Wrapped", (Wrapped,), {"example": {"part": part}}))
+    assert part.convolutions[0].weight is weight
+    assert weight.device.type == "cpu"
 
 
 @pytest.mark.usefixtures("registry")

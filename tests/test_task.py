@@ -63,6 +63,7 @@ def test_metrics_see_labelled_rows_and_no_batch_without_any():
     assert torch.equal(some, logits.detach()[[0, 2]])
     assert torch.equal(their_targets, torch.eye(3)[[0, 2]])
     assert len(every) == 3
+    assert every.untyped_storage().nbytes() == every.nbytes  # a copy: what is kept is not all that it was a part of
     assert not some.requires_grad
 
 

@@ -88,7 +88,7 @@ def check_variants(cls):
 
 
 def check_on_a_gpu(cls):
-    """On a GPU it does what it does on the CPU, in training too; the GPU is pretended where there is none."""
+    """On a pretended GPU it does what it does on the CPU, in training too."""
     effect, inputs, lengths, targets = _case(cls)
     expect_same_on_a_gpu(_returned, cls, inputs, lengths, targets)
     if hasattr(effect, "vary"):

@@ -3,6 +3,7 @@
 import traceback
 
 from mtlaug_sb.registry import place
+from mtlaug_sb.testing.pretended_gpu import MixedDevices
 
 
 class ContractError(AssertionError):
@@ -37,7 +38,8 @@ def run_check(check, cls):
         own = [f for f in frames if f.filename == place(cls).file] or frames
         at = f"{own[-1].filename}:{own[-1].lineno}, in {own[-1].name}"
         said = _one_line(f"{type(error).__name__}: {error}")
-        raise ContractError(f"{cls.plugin}: stopped with {said} ({at}){_hint(cls)} (check '{name(check)}')") from error
+        hint = "" if isinstance(error, MixedDevices) else _hint(cls)
+        raise ContractError(f"{cls.plugin}: stopped with {said} ({at}){hint} (check '{name(check)}')") from error
 
 
 def _hint(cls):

@@ -98,7 +98,7 @@ def check_gradient(cls):
 
 
 def check_on_a_gpu(cls):
-    """On a GPU it does what it does on the CPU, in training too; the GPU is pretended where there is none."""
+    """On a pretended GPU it does what it does on the CPU, in training too."""
     _, frames, lengths = _case(cls)
     expect_same_on_a_gpu(_ask, cls, frames.requires_grad_(), lengths)
 

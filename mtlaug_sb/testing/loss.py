@@ -109,7 +109,7 @@ def check_missing_values(cls):
 
 
 def check_on_a_gpu(cls):
-    """On a GPU it does what it does on the CPU, in training too; the GPU is pretended where there is none."""
+    """On a pretended GPU it does what it does on the CPU, in training too."""
     _, predictions, targets, lengths = _case(cls)
     expect_same_on_a_gpu(_values, cls, predictions.detach().requires_grad_(), targets, lengths)
 

@@ -60,6 +60,17 @@ def check_input_untouched(cls):
     expect(close(predictions, before[0]) and close(targets, before[1]), "changes predictions or targets in place")
 
 
+def check_on_a_gpu(cls):
+    """On a pretended GPU it gives the figures that it gives on the CPU."""
+    _, predictions, targets = _case(cls)
+    expect_same_on_a_gpu(_updated, cls, predictions, targets)
+
+
+def _updated(metric, predictions, targets):
+    metric.update(predictions, targets)
+    return _figures(metric)
+
+
 def _case(cls):
     """A metric, and predictions and targets that fit it."""
     metric = make_example(cls)
@@ -81,17 +92,6 @@ def _case(cls):
     predictions, targets = given[:2]
     expect(len(predictions) == len(targets) > 1, f"example_data() must return two rows or more, got {shape(predictions)}")
     return metric, predictions, targets
-
-
-def check_on_a_gpu(cls):
-    """It is updated with tensors of a GPU as with those of the CPU; the GPU is pretended where there is none."""
-    _, predictions, targets = _case(cls)
-    expect_same_on_a_gpu(_updated, cls, predictions, targets)
-
-
-def _updated(metric, predictions, targets):
-    metric.update(predictions, targets)
-    return _figures(metric)
 
 
 def _figures(metric, when="after an update"):

@@ -8,22 +8,18 @@ from unittest import mock
 
 import torch
 from torch.overrides import TorchFunctionMode
+from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 DEVICE = torch.device("meta")  # the one name of a device that PyTorch takes without asking for hardware
-WAITS = {
-    "_local_scalar_dense",
-    "item",
-    "is_nonzero",
-    "nonzero",
-    "masked_select",
-    "equal",
-    "bincount",
-}  # by name, for their result's value or size
+# operations: that wait for their result's value or size, that take an index of main memory, that take no lone number of it
+WAITS = {"_local_scalar_dense", "item", "is_nonzero", "nonzero", "masked_select", "equal", "bincount"}
 WAITS |= {"unique_dim", "unique_consecutive", "_unique2", "repeat_interleave"}
-INDEXED = {"index", "index_put", "index_put_", "_index_put_impl_"}  # an index may lie in main memory
-TORCH = pathlib.Path(torch.__file__).parent
+INDEXED = {"index", "index_put", "index_put_", "_index_put_impl_"}
+JOINED = {"cat", "stack"}
+PACKED = "_pack_padded_sequence"  # whose lengths have to be in main memory
+TORCH = f"{pathlib.Path(torch.__file__).parent}/"
 
 
 class MixedDevices(RuntimeError):
@@ -34,9 +30,10 @@ class PretendedGpu(contextlib.ExitStack):
     """Within it, tensors and modules moved to ``device`` keep their numbers in main memory, and say that they are elsewhere.
 
     What a GPU refuses, it refuses: to compute with a tensor that was left in main memory, to draw by a generator of the CPU,
-    to be read by NumPy. What holds the program up until a GPU is done is counted: a value that is asked for, a result whose
-    size depends on values. Numbers and gradients are those of the CPU, but for rounding. It does not know what an operation
-    costs on a GPU, nor which cannot be had there.
+    to be read by NumPy. Where the program asks for something back is counted, as it waits then until the GPU is done: a
+    value, a result whose size depends on values. (To copy something there may take its time, too.) Numbers and gradients are
+    those of the CPU, but for rounding; mixed precision has no effect. The name of the device is "meta". What an operation
+    costs on a GPU, and which cannot be had there, it does not know. It holds for the thread that enters it.
 
     Attributes
     ----------
@@ -57,16 +54,20 @@ class PretendedGpu(contextlib.ExitStack):
     device = DEVICE
 
     def __enter__(self):
-        super().__enter__()
         self.waits = collections.Counter()
+        with contextlib.ExitStack() as stack:  # what was begun is ended where a part of it fails
+            self._begin(stack)
+            self.push(stack.pop_all())
+        return self
+
+    def _begin(self, stack):
         overwriting = torch.__future__.get_overwrite_module_params_on_conversion()
-        self.callback(torch.__future__.set_overwrite_module_params_on_conversion, overwriting)
+        stack.callback(torch.__future__.set_overwrite_module_params_on_conversion, overwriting)
         torch.__future__.set_overwrite_module_params_on_conversion(True)  # a parameter becomes one of the other kind
         # mixed precision cannot be had for a device of this name
-        self.enter_context(mock.patch.object(torch.autocast, "__init__", _autocast_as_on_the_cpu(torch.autocast.__init__)))
-        self.enter_context(_Operations(self.waits))
-        self.enter_context(_Factories())
-        return self
+        stack.enter_context(mock.patch.object(torch.autocast, "__init__", _autocast_as_on_the_cpu(torch.autocast.__init__)))
+        stack.enter_context(_Operations(self.waits))
+        stack.enter_context(_Factories())
 
 
 class _Elsewhere(torch.Tensor):
@@ -92,11 +93,22 @@ class _Elsewhere(torch.Tensor):
     def tolist(self):
         return self.detach().cpu().tolist()
 
-    def numpy(self, **_):
+    def numpy(self, *, force=False):
+        if force:
+            return self.detach().cpu().numpy()
         raise MixedDevices("a tensor of the GPU is no NumPy array: x.cpu() before .numpy()")
 
     def __array__(self, *_, **__):
         return self.numpy()
+
+    def __format__(self, form):
+        return format(self.item() if self.ndim == 0 else str(self), form)
+
+    def _set_data(self, value):
+        torch.Tensor.data.__set__(self, value)
+        self.inner = _inner(value).detach()
+
+    data = property(torch.Tensor.data.__get__, _set_data)
 
     def new_tensor(self, data, dtype=None, **_):
         return torch.tensor(data, dtype=dtype or self.dtype).to(DEVICE)
@@ -105,7 +117,7 @@ class _Elsewhere(torch.Tensor):
     def __torch_dispatch__(cls, function, types, args=(), kwargs=None):
         if function is torch.ops.prim.device.default:
             return DEVICE
-        raise RuntimeError(f"{function} on a tensor of a pretended GPU, after its end")
+        raise RuntimeError(f"{function} on a tensor of a pretended GPU, outside of it: after its end, or in another thread")
 
 
 class _Factories(TorchFunctionMode):
@@ -116,6 +128,10 @@ class _Factories(TorchFunctionMode):
         if function in (torch.tensor, torch.as_tensor) and _is(kwargs.get("device"), DEVICE.type):
             del kwargs["device"]
             return function(*args, **kwargs).to(DEVICE)
+        if function in (torch.ctc_loss, torch.nn.functional.ctc_loss) and isinstance(
+            args[0], _Elsewhere
+        ):  # lengths: anywhere
+            args = (*args[:2], *(x.to(DEVICE) if isinstance(x, torch.Tensor) else x for x in args[2:4]), *args[4:])
         return function(*args, **kwargs)
 
 
@@ -140,11 +156,26 @@ class _Operations(TorchDispatchMode):
         if _is(device, "cpu") and elsewhere:
             self._wait("copy to main memory")
         result = function(*tree_map(_inner, args), **tree_map(_inner, kwargs))
+        if torch.Tag.inplace_view in function.tags and isinstance(args[0], _Elsewhere):
+            with no_dispatch():  # what it says of its shape follows
+                function(*args, **kwargs)
+        if name == PACKED and elsewhere:
+            return _moved(result[0]), result[1]
         stays = elsewhere and not _is(device, "cpu")
         return tree_map(_moved, result) if stays or _is(device, DEVICE.type) else result
 
     def _look_at(self, function, name, args, tensors):
-        left = [x for x in tensors if not isinstance(x, _Elsewhere) and x.ndim > 0]
+        # a lone number may be of main memory, if nothing is written to it
+        alone = (
+            []
+            if name in JOINED
+            else [x for x in tensors if x.ndim == 0 and not any(x is w for w in _written(function, args))]
+        )
+        left = [x for x in tensors if not isinstance(x, _Elsewhere) and not any(x is a for a in alone)]
+        if name == PACKED:
+            if isinstance(args[1], _Elsewhere):
+                raise MixedDevices("pack_padded_sequence takes lengths of the CPU: give it lengths.cpu()")
+            left = []
         if name == "copy_":
             if not isinstance(args[0], _Elsewhere):
                 self._wait("copy to main memory")
@@ -156,12 +187,15 @@ class _Operations(TorchDispatchMode):
             left = [x for x in left if not any(x is i for i in index)]
         if left:
             said = ", ".join(f"{list(x.shape)} of {'the GPU' if isinstance(x, _Elsewhere) else 'the CPU'}" for x in tensors)
-            raise MixedDevices(f"{function} of tensors on several devices: {said}")
+            raise MixedDevices(
+                f"'{name}' of tensors on several devices: {said}; make them with device=x.device, move them with "
+                f".to(x.device), or keep them by register_buffer"
+            )
         if name in WAITS:
             self._wait(name)
 
     def _wait(self, what):
-        stack = [f for f in traceback.extract_stack() if not f.filename.startswith((str(TORCH), __file__))]
+        stack = [f for f in traceback.extract_stack() if not f.filename.startswith((TORCH, __file__))]
         self.waits[what, f"{stack[-1].filename}:{stack[-1].lineno}"] += 1
 
 
@@ -197,8 +231,14 @@ def _moved(x):
     return _Elsewhere(x) if isinstance(x, torch.Tensor) and not isinstance(x, _Elsewhere) else x
 
 
+def _written(function, args):
+    """Arguments that an operation writes to."""
+    places = zip(function._schema.arguments, args, strict=False)
+    return [x for place, x in places if place.alias_info is not None and place.alias_info.is_write]
+
+
 def _without_lists(index):
     """An index whose lists are tensors, which PyTorch would otherwise make without asking anybody."""
     if isinstance(index, tuple):
         return tuple(map(_without_lists, index))
-    return torch.tensor(index).to(DEVICE) if isinstance(index, list) else index
+    return torch.tensor(index, dtype=None if index else torch.long).to(DEVICE) if isinstance(index, list) else index

@@ -58,7 +58,7 @@ def check_input_untouched(cls):
 
 
 def check_on_a_gpu(cls):
-    """On a GPU it does what it does on the CPU, in training too; the GPU is pretended where there is none."""
+    """On a pretended GPU it does what it does on the CPU, in training too."""
     objectives = {"a": torch.tensor(1.0), "b": torch.tensor(2.0)}
     expect_same_on_a_gpu(lambda w, o: w(o, dict(WEIGHTS)), cls, objectives)
 
