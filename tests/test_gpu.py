@@ -19,7 +19,8 @@ from mtlaug_sb.inference import EmotionRecognizer
 from mtlaug_sb.inference.training_run import write_model_of_run
 from mtlaug_sb.robustness.systems import TrainedNetwork
 from mtlaug_sb.testing import ContractError, check_plugin
-from mtlaug_sb.testing.pretended_gpu import MixedDevices, PretendedGpu
+from mtlaug_sb.testing.pretended_gpu import PretendedGpu
+from mtlaug_sb.testing.pretended_tensor import MixedDevices
 
 # ---------------------------------------------------------------------- the pretence
 
@@ -139,6 +140,7 @@ def test_a_loss_may_have_its_lengths_in_main_memory(gpu):
         (lambda x: x.sum().item(), 1),
         (lambda x: bool((x > 0).any()), 1),
         (lambda x: x.cpu(), 1),
+        (lambda x: x.tolist(), 1),
         (torch.inference_mode()(lambda x: x.to("cpu", torch.float64)), 1),
         (lambda x: torch.zeros(3).copy_(x), 1),
         (lambda x: x[x > 0], 1),

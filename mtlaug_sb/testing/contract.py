@@ -3,7 +3,7 @@
 import traceback
 
 from mtlaug_sb.registry import place
-from mtlaug_sb.testing.pretended_gpu import MixedDevices
+from mtlaug_sb.testing.pretended_tensor import MixedDevices
 
 
 class ContractError(AssertionError):

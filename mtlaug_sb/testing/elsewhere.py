@@ -10,7 +10,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from mtlaug_sb.testing.contract import ContractError, expect
 from mtlaug_sb.testing.examples import close, make_example
-from mtlaug_sb.testing.pretended_gpu import MixedDevices, PretendedGpu
+from mtlaug_sb.testing.pretended_gpu import PretendedGpu
+from mtlaug_sb.testing.pretended_tensor import MixedDevices
 
 
 def expect_same_on_a_gpu(call, cls, *given):

@@ -12,18 +12,15 @@ from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-DEVICE = torch.device("meta")  # the one name of a device that PyTorch takes without asking for hardware
+from mtlaug_sb.testing.pretended_tensor import DEVICE, Elsewhere, MixedDevices, inner_of
+
 # operations: that wait for their result's value or size, that take an index of main memory, that take no lone number of it
 WAITS = {"_local_scalar_dense", "item", "is_nonzero", "nonzero", "masked_select", "equal", "bincount"}
 WAITS |= {"unique_dim", "unique_consecutive", "_unique2", "repeat_interleave"}
 INDEXED = {"index", "index_put", "index_put_", "_index_put_impl_"}
 JOINED = {"cat", "stack"}
 PACKED = "_pack_padded_sequence"  # whose lengths have to be in main memory
-TORCH = f"{pathlib.Path(torch.__file__).parent}/"
-
-
-class MixedDevices(RuntimeError):
-    """An operation would need tensors of the GPU and of main memory at once, or numbers of the one where the other is."""
+TORCH, PRETENCE = f"{pathlib.Path(torch.__file__).parent}/", str(pathlib.Path(__file__).with_name("pretended_"))
 
 
 class PretendedGpu(contextlib.ExitStack):
@@ -70,56 +67,6 @@ class PretendedGpu(contextlib.ExitStack):
         stack.enter_context(_Factories())
 
 
-class _Elsewhere(torch.Tensor):
-    """A tensor of the pretended GPU; its numbers are ``inner``."""
-
-    @staticmethod
-    def __new__(cls, inner):
-        like = {"strides": inner.stride(), "storage_offset": inner.storage_offset(), "dtype": inner.dtype}
-        return torch.Tensor._make_wrapper_subclass(cls, inner.shape, **like, dispatch_device=True)
-
-    def __init__(self, inner):
-        self.inner = inner
-
-    def __repr__(self):
-        return f"{self.inner!r} elsewhere"
-
-    def __getitem__(self, index):
-        return super().__getitem__(_without_lists(index))
-
-    def __setitem__(self, index, value):
-        super().__setitem__(_without_lists(index), value)
-
-    def tolist(self):
-        return self.detach().cpu().tolist()
-
-    def numpy(self, *, force=False):
-        if force:
-            return self.detach().cpu().numpy()
-        raise MixedDevices("a tensor of the GPU is no NumPy array: x.cpu() before .numpy()")
-
-    def __array__(self, *_, **__):
-        return self.numpy()
-
-    def __format__(self, form):
-        return format(self.item() if self.ndim == 0 else str(self), form)
-
-    def _set_data(self, value):
-        torch.Tensor.data.__set__(self, value)
-        self.inner = _inner(value).detach()
-
-    data = property(torch.Tensor.data.__get__, _set_data)
-
-    def new_tensor(self, data, dtype=None, **_):
-        return torch.tensor(data, dtype=dtype or self.dtype).to(DEVICE)
-
-    @classmethod
-    def __torch_dispatch__(cls, function, types, args=(), kwargs=None):
-        if function is torch.ops.prim.device.default:
-            return DEVICE
-        raise RuntimeError(f"{function} on a tensor of a pretended GPU, outside of it: after its end, or in another thread")
-
-
 class _Factories(TorchFunctionMode):
     """Tensors made of Python's numbers, which do not come by way of an operation."""
 
@@ -129,7 +76,7 @@ class _Factories(TorchFunctionMode):
             del kwargs["device"]
             return function(*args, **kwargs).to(DEVICE)
         if function in (torch.ctc_loss, torch.nn.functional.ctc_loss) and isinstance(
-            args[0], _Elsewhere
+            args[0], Elsewhere
         ):  # lengths: anywhere
             args = (*args[:2], *(x.to(DEVICE) if isinstance(x, torch.Tensor) else x for x in args[2:4]), *args[4:])
         return function(*args, **kwargs)
@@ -148,15 +95,15 @@ class _Operations(TorchDispatchMode):
         args, kwargs, device = _here(function, args, dict(kwargs or {}))
         name = function.overloadpacket.__name__
         tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
-        elsewhere = any(isinstance(x, _Elsewhere) for x in tensors)
+        elsewhere = any(isinstance(x, Elsewhere) for x in tensors)
         if (elsewhere or _is(device, DEVICE.type)) and kwargs.get("generator") is not None:
             raise MixedDevices(f"{name} draws on the GPU by a generator of the CPU: draw on the CPU, and move what is drawn")
         if elsewhere:
             self._look_at(function, name, args, tensors)
         if _is(device, "cpu") and elsewhere:
             self._wait("copy to main memory")
-        result = function(*tree_map(_inner, args), **tree_map(_inner, kwargs))
-        if torch.Tag.inplace_view in function.tags and isinstance(args[0], _Elsewhere):
+        result = function(*tree_map(inner_of, args), **tree_map(inner_of, kwargs))
+        if torch.Tag.inplace_view in function.tags and isinstance(args[0], Elsewhere):
             with no_dispatch():  # what it says of its shape follows
                 function(*args, **kwargs)
         if name == PACKED and elsewhere:
@@ -165,37 +112,23 @@ class _Operations(TorchDispatchMode):
         return tree_map(_moved, result) if stays or _is(device, DEVICE.type) else result
 
     def _look_at(self, function, name, args, tensors):
-        # a lone number may be of main memory, if nothing is written to it
-        alone = (
-            []
-            if name in JOINED
-            else [x for x in tensors if x.ndim == 0 and not any(x is w for w in _written(function, args))]
-        )
-        left = [x for x in tensors if not isinstance(x, _Elsewhere) and not any(x is a for a in alone)]
-        if name == PACKED:
-            if isinstance(args[1], _Elsewhere):
-                raise MixedDevices("pack_padded_sequence takes lengths of the CPU: give it lengths.cpu()")
-            left = []
-        if name == "copy_":
-            if not isinstance(args[0], _Elsewhere):
-                self._wait("copy to main memory")
-            left = []
-        if name in INDEXED:
-            index = [x for x in args[1] if x is not None]
-            if any(x.dtype in (torch.bool, torch.uint8) for x in index):
-                self._wait("index of true and false")
-            left = [x for x in left if not any(x is i for i in index)]
-        if left:
-            said = ", ".join(f"{list(x.shape)} of {'the GPU' if isinstance(x, _Elsewhere) else 'the CPU'}" for x in tensors)
+        if name == PACKED and isinstance(args[1], Elsewhere):
+            raise MixedDevices("pack_padded_sequence takes lengths of the CPU: give it lengths.cpu()")
+        if _left_behind(function, name, args, tensors):
+            said = ", ".join(f"{list(x.shape)} of {'the GPU' if isinstance(x, Elsewhere) else 'the CPU'}" for x in tensors)
             raise MixedDevices(
                 f"'{name}' of tensors on several devices: {said}; make them with device=x.device, move them with "
                 f".to(x.device), or keep them by register_buffer"
             )
+        if name == "copy_" and not isinstance(args[0], Elsewhere):
+            self._wait("copy to main memory")
+        if name in INDEXED and any(x is not None and x.dtype in (torch.bool, torch.uint8) for x in args[1]):
+            self._wait("index of true and false")
         if name in WAITS:
             self._wait(name)
 
     def _wait(self, what):
-        stack = [f for f in traceback.extract_stack() if not f.filename.startswith((TORCH, __file__))]
+        stack = [f for f in traceback.extract_stack() if not f.filename.startswith((TORCH, PRETENCE))]
         self.waits[what, f"{stack[-1].filename}:{stack[-1].lineno}"] += 1
 
 
@@ -223,22 +156,20 @@ def _is(device, kind):
     return device is not None and torch.device(device).type == kind
 
 
-def _inner(x):
-    return x.inner if isinstance(x, _Elsewhere) else x
-
-
 def _moved(x):
-    return _Elsewhere(x) if isinstance(x, torch.Tensor) and not isinstance(x, _Elsewhere) else x
+    return Elsewhere(x) if isinstance(x, torch.Tensor) and not isinstance(x, Elsewhere) else x
 
 
-def _written(function, args):
-    """Arguments that an operation writes to."""
-    places = zip(function._schema.arguments, args, strict=False)
-    return [x for place, x in places if place.alias_info is not None and place.alias_info.is_write]
-
-
-def _without_lists(index):
-    """An index whose lists are tensors, which PyTorch would otherwise make without asking anybody."""
-    if isinstance(index, tuple):
-        return tuple(map(_without_lists, index))
-    return torch.tensor(index, dtype=None if index else torch.long).to(DEVICE) if isinstance(index, list) else index
+def _left_behind(function, name, args, tensors):
+    """Tensors of main memory that an operation of a GPU's does not take."""
+    if name in ("copy_", PACKED):
+        return []
+    written = [
+        x
+        for place, x in zip(function._schema.arguments, args, strict=False)
+        if place.alias_info is not None and place.alias_info.is_write
+    ]
+    index = [x for x in args[1] if x is not None] if name in INDEXED else []
+    here = [x for x in tensors if not isinstance(x, Elsewhere) and not any(x is i for i in index)]
+    # a lone number may be in main memory, if nothing is written to it
+    return [x for x in here if x.ndim > 0 or name in JOINED or any(x is w for w in written)]
