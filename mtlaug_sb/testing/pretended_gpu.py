@@ -30,7 +30,8 @@ class PretendedGpu(contextlib.ExitStack):
     to be read by NumPy. Where the program asks for something back is counted, as it waits then until the GPU is done: a
     value, a result whose size depends on values. (To copy something there may take its time, too.) Numbers and gradients are
     those of the CPU, but for rounding; mixed precision has no effect. The name of the device is "meta". What an operation
-    costs on a GPU, and which cannot be had there, it does not know. It holds for the thread that enters it.
+    costs on a GPU, and which cannot be had there, it does not know. It holds for the thread that enters it. A parameter that
+    moves is a new one: it is no longer shared, and where a list holds it as well, the one in the list stays behind.
 
     Attributes
     ----------
