@@ -32,6 +32,7 @@ class Babble(AddedNoise):
 
     Example
     -------
+    >>> import torch
     >>> noisy, lengths, _ = Babble([10])(torch.rand(1, 100) - 0.5, torch.ones(1), {}, torch.Generator())
     >>> noisy.shape
     torch.Size([1, 100])
