@@ -143,15 +143,26 @@ def test_a_finished_grid_is_known_again_wherever_its_data_lie(grid, tiny_corpus,
     assert grid(*given) == summary
 
 
-def test_options_of_the_command_line_join_those_of_the_yaml(tiny_corpus, tmp_path, monkeypatch):
+@pytest.fixture
+def own_yaml(tiny_corpus, tmp_path, monkeypatch):
+    """Writes a YAML of one's own on the tiny corpus, with further lines; gives its path."""
+    monkeypatch.chdir(ROOT)
+
+    def write(more=""):
+        yaml = tmp_path / "own.yaml"
+        yaml.write_text(
+            f"base: {ROOT}/hparams/stl.yaml\ncorpus_options: {{n_speakers: 4, n_utterances: 2}}\nnumber_of_epochs: 1\n"
+            f"data_folder: {tiny_corpus}\nn_valid_speakers: 1\n{more}"
+        )
+        return yaml
+
+    return write
+
+
+def test_options_of_the_command_line_join_those_of_the_yaml(own_yaml, tmp_path):
     import crossvalidate
 
-    monkeypatch.chdir(ROOT)
-    yaml = tmp_path / "own.yaml"
-    yaml.write_text(
-        f"base: {ROOT}/hparams/stl.yaml\ncorpus_options: {{n_speakers: 4, n_utterances: 2}}\nnumber_of_epochs: 1\n"
-        f"data_folder: {tiny_corpus}\nn_valid_speakers: 1\n"
-    )
+    yaml = own_yaml()
     with pytest.raises(FileExistsError, match=r"generated with .*'n_utterances': 2.*'n_utterances': 3"):
         crossvalidate.main([str(yaml), "--corpus_options={n_utterances: 3}", f"--output_folder={tmp_path}/run", "--jobs=1"])
     before = logging.root.manager.disable
@@ -164,14 +175,11 @@ def test_options_of_the_command_line_join_those_of_the_yaml(tiny_corpus, tmp_pat
         logging.disable(before)
 
 
-def test_a_cell_may_have_unlabelled_speech_of_its_own(tiny_corpus, tmp_path, monkeypatch):
+def test_a_cell_may_have_unlabelled_speech_of_its_own(own_yaml, tmp_path):
     import crossvalidate
 
-    monkeypatch.chdir(ROOT)
-    yaml = tmp_path / "own.yaml"
-    yaml.write_text(
-        f"base: {ROOT}/hparams/stl.yaml\ncorpus_options: {{n_speakers: 4, n_utterances: 2}}\nnumber_of_epochs: 1\n"
-        f"data_folder: {tiny_corpus}\nn_valid_speakers: 1\nunlabelled_corpus: synthetic_unlabelled\n"
+    yaml = own_yaml(
+        "unlabelled_corpus: synthetic_unlabelled\n"
         f"unlabelled_options: {{n_speakers: 1, n_utterances: 1}}\nunlabelled_folder: !ref {tmp_path}/speech_<seed>\n"
     )
     given = [str(yaml), f"--output_folder={tmp_path}/run", "--jobs=1", "--folds=2", "--repeats=2"]

@@ -76,9 +76,8 @@ class _Factories(TorchFunctionMode):
         if function in (torch.tensor, torch.as_tensor) and _is(kwargs.get("device"), DEVICE.type):
             del kwargs["device"]
             return function(*args, **kwargs).to(DEVICE)
-        if function in (torch.ctc_loss, torch.nn.functional.ctc_loss) and isinstance(
-            args[0], Elsewhere
-        ):  # lengths: anywhere
+        # whose lengths may be in main memory
+        if function in (torch.ctc_loss, torch.nn.functional.ctc_loss) and isinstance(args[0], Elsewhere):
             args = (*args[:2], *(x.to(DEVICE) if isinstance(x, torch.Tensor) else x for x in args[2:4]), *args[4:])
         return function(*args, **kwargs)
 
