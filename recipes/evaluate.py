@@ -27,10 +27,12 @@ on the recording alone. What is on disk is not computed again, so a killed call 
                         the training data's the rest. Not with --attack, whose budget they would change
   --enrolment=N         with --by_speaker: N utterances of each speaker, drawn by --seed, give the statistics, and are not
                         tested; without any adaptation: these are not tested either, to compare with
+  --speeds=LIST         answers are means over each test utterance as it is and at these speeds, in percent, such as 90,110.
+                        Not with --attack
   --skip_bad_audio      leave out what cannot be read of it, and say so; otherwise the first bad file ends the call
   --seeds=LIST          these repeats only
   --seed=N              of noise, babble, rooms and enrolment (default 0)
-  --output_folder=DIR   default: RESULT/robustness, with corpus, adaptation and enrolment where asked for
+  --output_folder=DIR   default: RESULT/robustness, with corpus, adaptation, enrolment and speeds where asked for
   --device=NAME --batch_size=N --plugins=FILES --feature_folder=DIR
                         cpu; 16; Python files that a model needs; where functionals are kept (data/functionals)
 """
@@ -48,6 +50,7 @@ from mtlaug_sb.dataio.audio import AudioReader
 from mtlaug_sb.dataio.preparation import read_corpus
 from mtlaug_sb.evaluation.results import read_predictions
 from mtlaug_sb.inference.adaptation import RELEVANCE
+from mtlaug_sb.inference.settings import SPEEDS, checked
 from mtlaug_sb.options import parse_names, parse_own
 from mtlaug_sb.registry import make
 from mtlaug_sb.robustness.another_corpus import check_unseen, identify, labelled
@@ -111,7 +114,7 @@ def main(arguments):
     repeat_of = None if target is None else lambda cell: f"{cell.seed}_{cell.fold}"
     folder = own.output_folder or own.result / folder_name(own)
     rows = run_conditions(conditions, cells, system_of, utterances_of, folder, repeat_of)
-    if target is None and not own.adaptation:
+    if target is None and not own.adaptation and not own.speeds:
         check_clean(cells, folder / "clean")
     print(to_markdown(rows, {condition.name for condition in conditions}))
     return rows
@@ -131,7 +134,7 @@ def read_options(arguments):
         ("attack_snr_db", "60,50,40,30,20"),
     ):
         parser.add_argument(f"--{name}", type=numbers, default=numbers(default))
-    for name, default in (("attack", ""), ("on", "features,waveform"), ("plugins", "")):
+    for name, default in (("attack", ""), ("on", "features,waveform"), ("plugins", ""), ("speeds", "")):
         parser.add_argument(f"--{name}", type=parse_names, default=parse_names(default))
     for name, default in (("talkers", 6), ("steps", 10), ("seed", 0), ("batch_size", 16), ("enrolment", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
@@ -148,6 +151,9 @@ def read_options(arguments):
             raise ValueError(f"--{name} must be at least {least}, is {getattr(own, name)}")
     if own.transfer_from and not own.attack:
         raise ValueError("--transfer_from says what --attack is made on: give --attack")
+    own.speeds = checked(SPEEDS, [int(s) if s.isdecimal() else s for s in own.speeds]) if own.speeds else []
+    if own.speeds and own.attack:
+        raise ValueError("--speeds does not go with --attack, which is made on one answer")
     own.adaptation = next((name for name in ADAPTATIONS if getattr(own, name)), None)
     if own.by_speaker and not own.adaptation:
         raise ValueError("--by_speaker says whose statistics: give --target_statistics or --self_training")
@@ -161,6 +167,7 @@ def read_options(arguments):
 def adaptation_settings(own):
     """What the systems know of those they are tested on, for summary.json."""
     drawn = {"enrolment": own.enrolment, "enrolment_seed": own.seed} if own.enrolment else {}
+    drawn |= {"speeds": own.speeds} if own.speeds else {}
     if not own.adaptation:
         return drawn
     heard = f"{own.enrolment} unlabelled clean utterances" if own.enrolment else "the unlabelled clean test utterances"
@@ -171,7 +178,8 @@ def adaptation_settings(own):
 def folder_name(own):
     """Where the answers lie, below the result."""
     parts = ["robustness", *(own.corpus or []), own.adaptation, own.by_speaker and "by_speaker"]
-    return "_".join(filter(None, [*parts, own.enrolment and f"enrolment_{own.enrolment}"]))
+    parts += [own.enrolment and f"enrolment_{own.enrolment}", *(["speeds", *map(str, own.speeds)] if own.speeds else [])]
+    return "_".join(filter(None, parts))
 
 
 def surroundings(own, read_audio):
@@ -214,8 +222,10 @@ def attacks(own, read_audio):
 def load_system(cell, own, read_audio):
     """What a cell's training left."""
     if (cell.folder / "model").is_dir():
-        return TrainedNetwork(cell.folder, own.device, own.batch_size, own.plugins)
+        return TrainedNetwork(cell.folder, own.device, own.batch_size, own.plugins, own.speeds)
     if "feature_set" in cell.results:
+        if own.speeds:
+            raise ValueError(f"'{cell.folder}' is an SVM: --speeds is for networks")
         return FunctionalsSVM(cell.folder, read_audio, own.feature_folder)
     raise FileNotFoundError(f"'{cell.folder}' has no model/ and is no SVM: there is nothing to test")
 

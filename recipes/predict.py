@@ -28,7 +28,8 @@ def main(arguments):
     paths = list(find_files(options.path, missing))
     if not paths and not missing:
         raise ValueError(f"no audio file in {', '.join(map(str, options.path))}")
-    settings = {k: v for k in ("among", "unsure_below", "window_s", "hop_s") if (v := getattr(options, k)) is not None}
+    chosen = ("among", "speeds", "unsure_below", "window_s", "hop_s")
+    settings = {name: value for name in chosen if (value := getattr(options, name)) is not None}
     run_opts = {"device": options.device} if options.device else None
     model = EmotionRecognizer.from_hparams(options.model, overrides=settings, run_opts=run_opts, plugins=options.plugins)
     tasks = [t for t in options.tasks if t != model.main_task]
@@ -74,6 +75,13 @@ def parse(arguments):
     parser.add_argument("--unsure_below", type=float, metavar="P", help="label 'unsure' where no class has P")
     parser.add_argument("--tasks", nargs="+", default=[], metavar="TASK", help="other tasks to be answered, too")
     add_answer_options(parser)
+    parser.add_argument(
+        "--speeds",
+        nargs="+",
+        type=int,
+        metavar="PERCENT",
+        help="answers are means over each recording as it is and at these speeds, such as 90 110; so many times slower",
+    )
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--device", help="cpu, cuda, cuda:1 (default: SpeechBrain's choice)")
     parser.add_argument(

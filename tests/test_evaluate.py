@@ -189,6 +189,30 @@ def test_another_corpus_as_a_whole_by_every_cell(grid, tmp_path, tiny_corpus):
         evaluate(grid, f"--corpus={own}", f"--output_folder={tmp_path}/c")
 
 
+def test_answers_over_several_speeds(grid, tmp_path, capsys):
+    from mtlaug_sb.inference import EmotionRecognizer
+
+    evaluate(grid, "--seeds=0", "--speeds=90,110")
+    assert "warning" not in capsys.readouterr().err  # that they are not those of the training
+    out = grid / "robustness_speeds_90_110" / "clean"
+    assert json.loads((out / "summary.json").read_text())["settings"]["speeds"] == [90, 110]
+    answered = {r["id"]: r for r in rows_of(out / "predictions_seed_0.csv")}
+    cell = grid / "seed_0" / "fold_s01+s02"
+    model = EmotionRecognizer.from_hparams(
+        cell, overrides={"speeds": [90, 110], "temperature": 1.0}, run_opts={"device": "cpu"}
+    )
+    records = json.loads((cell / "save" / "test.json").read_text())
+    assert len(records) == 16
+    for id_, record in records.items():
+        scores = model.classify_file(record["path"]).scores[0].tolist()
+        assert [float(answered[id_][f"p_{name}"]) for name in model.labels] == pytest.approx(scores, abs=1e-4)
+    with pytest.raises(ValueError, match="--speeds does not go with --attack"):
+        evaluate(grid, "--speeds=90", "--attack=fgsm")
+    for wrong in ("100", "fast", "90,90", "-5"):
+        with pytest.raises(ValueError, match="speeds must be a list of whole percents"):
+            evaluate(grid, f"--speeds={wrong}")
+
+
 def test_the_help_lists_every_option():
     import evaluate
 
@@ -317,6 +341,8 @@ def test_the_svm_in_the_same_noise(grid, noise, arguments, spectra, monkeypatch,
     assert {r["id"]: r["p_anger"] for r in own} != again
     with pytest.raises(ValueError, match="an SVM is none"):
         evaluate(tmp_path / "svm", "--self_training")
+    with pytest.raises(ValueError, match="is an SVM: --speeds is for networks"):
+        evaluate(tmp_path / "svm", "--speeds=90")
     evaluate(grid, f"--noise={noise}", "--snr_db=0", "--seeds=0", f"--output_folder={tmp_path}/net")
     heard = [
         {r["id"]: r["heard"] for r in rows_of(folder / "noise_hum" / "0dB" / "predictions_seed_0.csv")}

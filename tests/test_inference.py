@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import torchaudio
 import torchmetrics
 from scipy.optimize import minimize
 from small_model import write_small_model, write_voices
@@ -71,6 +72,29 @@ def test_some_of_the_labels_share_all_of_the_probability(folder, model, voices):
     ):
         with pytest.raises(ValueError, match=f"among.*{says}"):
             EmotionRecognizer.from_hparams(folder, overrides={"among": wrong}, run_opts={"device": "cpu"})
+
+
+def test_an_answer_over_several_speeds_is_the_mean_of_the_log_probabilities(folder, model, voices):
+    over = EmotionRecognizer.from_hparams(folder, overrides={"speeds": [70, 80]}, run_opts={"device": "cpu"})
+    wav = model.load_audio(voices[1])
+    views = [wav, *(torchaudio.functional.resample(wav, percent, 100) for percent in (70, 80))]
+    expected = torch.stack([model.classify_batch(view).scores[0].log() for view in views]).mean(0).softmax(0)
+    assert (expected - model.classify_batch(wav).scores[0]).abs().max() > 1e-3  # so that there is something to see
+    torch.testing.assert_close(over.classify_file(voices[1]).scores[0], expected, atol=1e-5, rtol=0)
+    _check_alone_as_in_any_batch(over, voices)
+    loud = torch.cat([wav, 0.5 * torch.ones(8000)]).unsqueeze(0)  # what follows an utterance in its row is not heard
+    inside = over.classify_batch(loud, torch.tensor([len(wav) / loud.shape[1]])).scores[0]
+    torch.testing.assert_close(inside, expected, atol=1e-5, rtol=0)
+    # which augmentation was applied is asked of the utterance as it is, and so is its embedding
+    asked, before = (m.classify_files(voices[:3], tasks=["augmentation"]) for m in (over, model))
+    assert [answer.tasks for answer in asked] == [answer.tasks for answer in before]
+    assert [answer.probabilities for answer in asked] != [answer.probabilities for answer in before]
+    torch.testing.assert_close(over.encode_batch(wav), model.encode_batch(wav))
+    segments = list(over.timeline(voices[1], window_s=0.5, hop_s=0.5))
+    assert [s.probabilities for s in segments] != [s.probabilities for s in model.timeline(voices[1], 0.5, 0.5)]
+    for wrong in ([], 90, [100], [90, 90], [49], [201], [90.0], ["90"], [True]):
+        with pytest.raises(ValueError, match="speeds must be a list of whole percents from 50 to 200"):
+            EmotionRecognizer.from_hparams(folder, overrides={"speeds": wrong}, run_opts={"device": "cpu"})
 
 
 @pytest.mark.parametrize("head", ["head/blstm_attention", "head/attentive"])

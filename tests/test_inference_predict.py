@@ -53,6 +53,18 @@ def test_files_in_the_order_given(run, voices, folder):
         assert row["label"] == model.labels[scores.index(max(scores))]
 
 
+def test_answers_over_several_speeds(run, voices, folder):
+    status, text = run(*voices, "--speeds", 90, 110)
+    assert status == 0
+    model = EmotionRecognizer.from_hparams(folder, overrides={"speeds": [90, 110]}, run_opts={"device": "cpu"})
+    for row in rows(text):
+        scores = model.classify_file(row["path"]).scores[0].tolist()
+        assert [float(row[f"p_{n}"]) for n in model.labels] == pytest.approx(scores, abs=2e-6)
+    assert text != run(*voices)[1]
+    with pytest.raises(ValueError, match=r"speeds must be .* without 100, is \[100\]"):
+        run(*voices, "--speeds", 100)
+
+
 def test_what_is_usual_for_a_speaker(run, voices, folder):
     status, text = run(voices[0], "--speaker", *voices)
     assert status == 0

@@ -52,7 +52,7 @@ def _batches(durations, batch_size):
 @torch.inference_mode()
 def _answer(model, paths, wavs, tasks, unsure_below):
     together, lengths = padded([torch.from_numpy(wav) for wav in wavs])
-    predictions = model.network(together.to(model.device), lengths.to(model.device), [model.main_task, *tasks])
+    predictions = model.predict(together.to(model.device), lengths.to(model.device), [model.main_task, *tasks])
     main = model.classify_main(predictions[model.main_task]["logits"], unsure_below)
     others = {task: _named(model.description["tasks"][task], predictions[task]) for task in tasks}
     for i, path in enumerate(paths):

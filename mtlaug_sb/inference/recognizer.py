@@ -6,6 +6,7 @@ import pathlib
 import torch
 from torch import nn
 
+from mtlaug_sb.augment.speed import Speed
 from mtlaug_sb.inference.adaptation import RELEVANCE, adapt, statistics_of, use_statistics
 from mtlaug_sb.inference.answers import classify_logits
 from mtlaug_sb.inference.building import build_augmentations
@@ -14,7 +15,8 @@ from mtlaug_sb.inference.file_batches import answer_files, report
 from mtlaug_sb.inference.hub import fetch_model, is_hub_id
 from mtlaug_sb.inference.model_folder import MAX_BYTES, copy_model, read_model
 from mtlaug_sb.inference.network import embedding_of
-from mtlaug_sb.inference.settings import AMONG, SETTINGS, checked, choose_device
+from mtlaug_sb.inference.settings import AMONG, SETTINGS, SPEEDS, checked, choose_device
+from mtlaug_sb.inference.several_speeds import logits_at_speeds
 from mtlaug_sb.inference.sound_file import AudioError, read_sound
 from mtlaug_sb.inference.stream import Stream
 from mtlaug_sb.inference.timeline import stream_file
@@ -60,6 +62,7 @@ class EmotionRecognizer(nn.Module):
         among = self.settings.setdefault(AMONG, self.labels)
         if unknown := [name for name in among if name not in self.labels]:
             raise ValueError(f"{AMONG}: the model has no label '{unknown[0]}'; it has {', '.join(self.labels)}")
+        self.speed = Speed(self.settings[SPEEDS]).to(device) if SPEEDS in self.settings else None
 
     @classmethod
     def from_hparams(
@@ -75,7 +78,8 @@ class EmotionRecognizer(nn.Module):
             Where the model's two files are copied to (no links).
         overrides : dict or None
             ``temperature``, ``unsure_below``, ``window_s``, ``hop_s``, ``max_duration_s``; ``among``, a list of labels, of
-            which one is the answer: the others have probability 0.
+            which one is the answer: the others have probability 0; ``speeds``, such as [90, 110]: the main task's
+            answer is the mean (of log probabilities) over the utterance as it is and played at these percents of its speed.
         run_opts : dict or None
             ``{"device": "cuda"}``; by default SpeechBrain's choice.
         plugins : list of str
@@ -108,7 +112,7 @@ class EmotionRecognizer(nn.Module):
 
     @torch.inference_mode()
     def encode_batch(self, wavs, wav_lens=None):
-        """Embeddings [batch, 1, dim] of wavs [batch, time] at the model's rate, relative lengths [batch]."""
+        """Embeddings [batch, 1, dim] of wavs [batch, time] at the model's rate, as they are; relative lengths [batch]."""
         predictions = self.network(*self._batch(wavs, wav_lens), [self.main_task])[self.main_task]
         return embedding_of(predictions, self.network.heads[self.main_task]).unsqueeze(1)
 
@@ -136,7 +140,7 @@ class EmotionRecognizer(nn.Module):
         for task in asked:
             if self.description["tasks"][task]["classes"] is None:
                 raise ValueError(f"task '{task}' gives numbers, not classes: ask for it with classify_files(tasks=...)")
-        answers = self.network(*self._batch(wavs, wav_lens), asked)
+        answers = self.predict(*self._batch(wavs, wav_lens), asked)
         unsure_below = self._setting("unsure_below", unsure_below)
         results = {
             task: self.classify_main(answers[task]["logits"], unsure_below)
@@ -145,6 +149,19 @@ class EmotionRecognizer(nn.Module):
             for task in asked
         }
         return results[self.main_task] if tasks is None else results
+
+    def predict(self, wavs, lengths, tasks):
+        """What the heads of ``tasks`` say of wavs [batch, time], relative lengths [batch]: {task: predictions by name}.
+
+        With ``speeds`` the main task's logits are means over these, too, which is, but for what no softmax sees, the mean of
+        log probabilities. The other tasks may ask for what another speed changes, such as which augmentation was applied.
+        """
+        answers = self.network(wavs, lengths, tasks)
+        if self.speed is not None and self.main_task in answers:
+            main = answers[self.main_task]
+            others = logits_at_speeds(self.network, self.main_task, self.speed, wavs, lengths)
+            main["logits"] = torch.cat([main["logits"].unsqueeze(0), others]).mean(0)
+        return answers
 
     def classify_main(self, logits, unsure_below=0.0):
         """``Classification`` by logits [batch, classes] of the main task, as the settings say."""

@@ -12,7 +12,10 @@ SETTINGS = {
     "hop_s": (1.0, 0.02, 60.0),
     "max_duration_s": (600.0, 0.1, 36000.0),
 }
-AMONG = "among"  # also a setting: the labels that may be answers, by default all of the model's
+# settings that are lists
+AMONG = "among"  # the labels that may be answers; by default all of the model's
+SPEEDS = "speeds"  # in percent, at which an utterance is heard beside its own; by default none
+SLOWEST, FASTEST = 50, 200
 
 
 def checked(key, value):
@@ -23,17 +26,28 @@ def checked(key, value):
     ValueError
         If there is no such setting, or the value is outside its limits.
     """
+    items = value if isinstance(value, list | tuple | set) else []
     if key == AMONG:
-        names = value if isinstance(value, list | tuple | set) else []
-        if not all(isinstance(name, str) for name in names) or len(set(names)) < 2:
+        if not all(isinstance(name, str) for name in items) or len(set(items)) < 2:
             raise ValueError(f"{AMONG} must be a list of at least two labels, is {value!r}")
-        return list(names)
+        return list(items)
+    if key == SPEEDS:
+        if not items or not all(_is_speed(item) for item in items) or len(set(items)) < len(items):
+            raise ValueError(
+                f"{SPEEDS} must be a list of whole percents from {SLOWEST} to {FASTEST}, each once and without 100, "
+                f"is {value!r}"
+            )
+        return list(items)
     if key not in SETTINGS:
-        raise ValueError(f"overrides: no setting '{key}'; there are {', '.join([*SETTINGS, AMONG])}")
+        raise ValueError(f"overrides: no setting '{key}'; there are {', '.join([*SETTINGS, AMONG, SPEEDS])}")
     _, low, high = SETTINGS[key]
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise ValueError(f"{key} must be a number from {low:g} to {high:g}, is {value!r}")
     return value
+
+
+def _is_speed(item):
+    return isinstance(item, int) and SLOWEST <= item <= FASTEST and item != 100
 
 
 def choose_device(run_opts):

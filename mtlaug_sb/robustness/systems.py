@@ -13,6 +13,7 @@ from mtlaug_sb.inference import EmotionRecognizer
 from mtlaug_sb.inference.adaptation import adapt, statistics_of, use_statistics
 from mtlaug_sb.inference.network import embedding_of
 from mtlaug_sb.inference.padded_batches import padded_batches
+from mtlaug_sb.inference.settings import SPEEDS
 
 
 class TrainedNetwork:
@@ -28,6 +29,8 @@ class TrainedNetwork:
         Utterances at a time.
     plugins : list of str
         Python files that the model needs: the caller vouches for them.
+    speeds : list of int
+        In percent, over which its answers are averaged, beside the utterance's own; the embeddings are not.
 
     Attributes
     ----------
@@ -37,8 +40,9 @@ class TrainedNetwork:
         Hz, of the waveforms it takes.
     """
 
-    def __init__(self, folder, device="cpu", batch_size=16, plugins=()):
-        self.model = EmotionRecognizer.from_hparams(folder, run_opts={"device": device}, plugins=plugins)
+    def __init__(self, folder, device="cpu", batch_size=16, plugins=(), speeds=()):
+        settings = {SPEEDS: speeds} if speeds else {}
+        self.model = EmotionRecognizer.from_hparams(folder, overrides=settings, run_opts={"device": device}, plugins=plugins)
         self.network, self.device, self.batch_size = self.model.network, device, batch_size
         self.classes, self.sample_rate = self.model.labels, self.model.sample_rate
         self.of_training = statistics_of(self.network)
@@ -72,7 +76,7 @@ class TrainedNetwork:
     def _answers(self, wavs, read):
         answers = [None] * len(wavs)
         for rows, padded, lengths in padded_batches(wavs, self.batch_size):
-            predictions = self.network(padded.to(self.device), lengths.to(self.device), [self.model.main_task])
+            predictions = self.model.predict(padded.to(self.device), lengths.to(self.device), [self.model.main_task])
             for i, answer in zip(rows, read(predictions[self.model.main_task]).cpu(), strict=True):
                 answers[i] = answer
         return torch.stack(answers)
