@@ -396,7 +396,7 @@ def answers(folder, paths, device):
     numbers += model.encode_batch(wav).flatten().tolist()
     model.adapt_to_speaker(paths)
     numbers += model.classify_batch(wav)[0].flatten().tolist()
-    system = TrainedNetwork(folder, str(device))
+    system = TrainedNetwork(folder, str(device), speeds=[90, 110])
     system.adapt_to({"all": [model.load_audio(path) for path in paths]}, self_training=True)
     system.turn_to("all")
     return numbers + system.probabilities([wav]).flatten().tolist()
