@@ -89,7 +89,7 @@ def main(arguments):
         for condition in conditions:
             condition.settings = {**condition.settings, "test_set": identify(target, cells[0].class_label)}
     for condition in conditions:
-        condition.settings = {**condition.settings, **adaptation_settings(own)}
+        condition.settings = {**condition.settings, **settings_of_answers(own)}
     if own.by_speaker:
         conditions = [SpeakerBySpeaker(condition) for condition in conditions]
 
@@ -164,21 +164,21 @@ def read_options(arguments):
     return own
 
 
-def adaptation_settings(own):
-    """What the systems know of those they are tested on, for summary.json."""
-    drawn = {"enrolment": own.enrolment, "enrolment_seed": own.seed} if own.enrolment else {}
-    drawn |= {"speeds": own.speeds} if own.speeds else {}
+def settings_of_answers(own):
+    """What the systems know of those they are tested on, and how they are asked, for summary.json."""
+    settings = {"enrolment": own.enrolment, "enrolment_seed": own.seed} if own.enrolment else {}
+    settings |= {"speeds": own.speeds} if own.speeds else {}
     if not own.adaptation:
-        return drawn
+        return settings
     heard = f"{own.enrolment} unlabelled clean utterances" if own.enrolment else "the unlabelled clean test utterances"
     apart = f" of each speaker, relevance {RELEVANCE:g}" if own.by_speaker else ""
-    return {"normalization": f"statistics of {heard}{apart}", **drawn, **ADAPTATIONS[own.adaptation]}
+    return {"normalization": f"statistics of {heard}{apart}", **settings, **ADAPTATIONS[own.adaptation]}
 
 
 def folder_name(own):
     """Where the answers lie, below the result."""
     parts = ["robustness", *(own.corpus or []), own.adaptation, own.by_speaker and "by_speaker"]
-    parts += [own.enrolment and f"enrolment_{own.enrolment}", *(["speeds", *map(str, own.speeds)] if own.speeds else [])]
+    parts += [own.enrolment and f"enrolment_{own.enrolment}", own.speeds and "_".join(["speeds", *map(str, own.speeds)])]
     return "_".join(filter(None, parts))
 
 
