@@ -3,11 +3,9 @@
 import argparse
 import pathlib
 
-import ruamel.yaml
-
 from mtlaug_sb.inference.adaptation import RELEVANCE
 from mtlaug_sb.inference.settings import SPEEDS, checked
-from mtlaug_sb.options import parse_names, parse_own
+from mtlaug_sb.options import parse_names, parse_own, parse_yaml
 
 ADAPTATIONS = {"self_training": {"self_training": True}, "target_statistics": {}}  # the most first
 
@@ -77,8 +75,8 @@ def folder_name(own):
 def corpora(text):
     """{name: folder or mapping} of the command line."""
     try:
-        value = ruamel.yaml.YAML(typ="safe").load(text)
-    except ruamel.yaml.error.YAMLError:
+        value = parse_yaml("...", text, "safe")
+    except ValueError:
         value = None
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError(f"must be {{NAME: FOLDER}}, is {text}")

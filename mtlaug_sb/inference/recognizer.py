@@ -160,7 +160,7 @@ class EmotionRecognizer(nn.Module):
         if self.speed is not None and self.main_task in answers:
             main = answers[self.main_task]
             others = logits_at_speeds(self.network, self.main_task, self.speed, wavs, lengths)
-            main["logits"] = torch.cat([main["logits"].unsqueeze(0), others]).mean(0)
+            main["logits"] = torch.stack([main["logits"], *others]).mean(0)
         return answers
 
     def classify_main(self, logits, unsure_below=0.0):

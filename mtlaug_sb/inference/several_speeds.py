@@ -6,7 +6,7 @@ from mtlaug_sb.masking import zero_padding
 
 
 def logits_at_speeds(network, task, speed, wavs, lengths):
-    """A task's logits [batch, classes] for each of other speeds, [speeds, batch, classes].
+    """A task's logits [batch, classes] at each of other speeds, a list.
 
     Arguments
     ---------
@@ -23,4 +23,4 @@ def logits_at_speeds(network, task, speed, wavs, lengths):
     """
     wavs = zero_padding(wavs, lengths)  # a resampler hears across an utterance's end
     variants = torch.arange(speed.n_variants).unsqueeze(1).expand(-1, len(wavs))
-    return torch.stack([network(*speed.vary(wavs, lengths, of_all), [task])[task]["logits"] for of_all in variants])
+    return [network(*speed.vary(wavs, lengths, of_all), [task])[task]["logits"] for of_all in variants]
