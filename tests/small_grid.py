@@ -6,7 +6,8 @@ from small_model import write_small_model
 
 from mtlaug_sb.corpora.synthetic import Synthetic
 from mtlaug_sb.dataio.audio import AudioReader
-from mtlaug_sb.dataio.manifest import build_manifest, write_manifest
+from mtlaug_sb.dataio.corpus_manifest import build_manifest
+from mtlaug_sb.dataio.manifest import write_manifest
 from mtlaug_sb.evaluation.results import write_predictions
 from mtlaug_sb.evaluation.summary import pool_predictions, summarise
 from mtlaug_sb.robustness.systems import TrainedNetwork

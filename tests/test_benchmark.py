@@ -119,12 +119,12 @@ def test_a_grown_manifest_can_be_trained_on(tmp_path, monkeypatch):
     from benchmarks import growth
 
     from mtlaug_sb.corpora.folder import Folder
-    from mtlaug_sb.dataio import manifest
+    from mtlaug_sb.dataio import corpus_manifest
     from mtlaug_sb.dataio.audio import AudioReader
 
-    monkeypatch.setattr(manifest, "MANY", 100)
+    monkeypatch.setattr(corpus_manifest, "MANY", 100)
     monkeypatch.setattr(growth, "MANY", 100)
-    records = manifest.build_manifest(Folder(), growth.write_table(tmp_path, 300), AudioReader())
+    records = corpus_manifest.build_manifest(Folder(), growth.write_table(tmp_path, 300), AudioReader())
     assert len(records) == 300
     assert len(set(records.hashes("recording", "path").tolist())) == 300
     assert set(records.counts("emotion")) == set(growth.CLASSES)

@@ -590,6 +590,28 @@ class MissingFile(Corpus):
         return Utterance(path.stem, f"{path}.flac", "s1")
 
 
+class ByColumn(list):
+    def columns(self):
+        for u in self:
+            yield {
+                "id": [u.id],
+                "path": [u.path],
+                "speaker": ["s1"],
+                "duration_s": [None],
+                **{k: [v] for k, v in u.labels.items()},
+            }
+
+
+class Columns(Corpus):
+    def read(self, data_folder):
+        return ByColumn(super().read(data_folder))
+
+
+class OtherColumns(Columns):
+    def utterance(self, path):
+        return Utterance(path.stem, str(path), "s2", {"emotion": "anger"})
+
+
 class TupleUtterance(Corpus):
     def utterance(self, path):
         return path.stem, str(path)
@@ -803,6 +825,7 @@ BROKEN = [
     ("corpus", NoneLabel, "label 'emotion' must be text.*got None; leave a label out"),
     ("corpus", NumberedSpeaker, "a speaker must be text, or None where it is unknown, got 3"),
     ("corpus", MissingFile, "gives a path where no file is"),
+    ("corpus", OtherColumns, r"says {.*'s1'.*} of an utterance by columns\(\), and {.*'s2'.*} one by one"),
     ("corpus", TupleUtterance, "must give mtlaug_sb.interfaces.Utterance, got tuple"),
     # targets
     ("target", NoLearn, r"needs a method learn\(records\)"),
@@ -850,6 +873,10 @@ GOOD = {
 @pytest.mark.parametrize("kind", GOOD)
 def test_what_was_not_spoilt_is_fine(kind):
     check_plugin(registered(kind, GOOD[kind]))
+
+
+def test_a_corpus_that_gives_columns_too_is_fine():
+    check_plugin(registered("corpus", Columns))
 
 
 FRAMES = torch.zeros(3, 4, 8)

@@ -13,7 +13,7 @@ from mtlaug_sb.corpora.folder import Folder
 from mtlaug_sb.corpora.ravdess import RAVDESS
 from mtlaug_sb.corpora.synthetic import Synthetic, SyntheticUnlabelled
 from mtlaug_sb.dataio.audio import AudioReader
-from mtlaug_sb.dataio.manifest import build_manifest
+from mtlaug_sb.dataio.corpus_manifest import build_manifest
 
 
 def test_emodb(tmp_path):
@@ -86,6 +86,55 @@ def test_folder_and_csv(tmp_path):
     assert (second.speaker, second.labels) == (None, {})
 
 
+TABLE = """ path , id,speaker, emotion,,duration_s,note
+a.wav,u1,anna, Angry ,x,1.5,"two
+lines"
+ ,,
+/b.wav, ,,,,, sad
+# short
+,,,,,,,
+
+c.wav,u3,ben,,,2,,,
+"""
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 500])
+def test_a_table_one_by_one_and_by_column(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr("mtlaug_sb.corpus_table.CHUNK", chunk)
+    (tmp_path / "list.csv").write_text(TABLE)
+    read = Folder(rename={"Angry": "anger"}).read(tmp_path / "list.csv")
+    assert [(u.id, u.path, u.speaker, u.labels, u.duration_s) for u in read] == [
+        ("u1", f"{tmp_path}/a.wav", "anna", {"emotion": "anger", "note": "two\nlines"}, 1.5),
+        ("/b.wav", "/b.wav", None, {"note": "sad"}, None),
+        ("# short", f"{tmp_path}/# short", None, {}, None),
+        ("u3", f"{tmp_path}/c.wav", "ben", {}, 2.0),
+    ]
+    tables = list(read.columns())
+    assert all(list(table) == ["id", "path", "speaker", "duration_s", "emotion", "note"] for table in tables)
+    by_column = {key: [value for table in tables for value in table[key]] for key in tables[0]}
+    assert by_column["speaker"] == ["anna", None, None, "ben"]
+    assert by_column["emotion"] == ["anger", None, None, None]
+    assert by_column["duration_s"] == [1.5, None, None, 2.0]
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 500])
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        (",u4,ben", "line 10 has no path"),
+        ("d.wav,u4,ben,anger,,1 s", "line 10: duration_s must be a number of seconds, is '1 s'"),
+        ("d.wav,u4,ben,anger,,nan", "line 10: duration_s must be a number of seconds, is 'nan'"),
+        ("d.wav,u4,ben,anger,,0", "line 10: duration_s must be a number of seconds, is '0'"),
+        ("d.wav,u4,ben,anger,,1,,,x", "line 10 has 9 cells, the header has 7"),
+    ],
+)
+def test_rows_that_are_wrong_are_named_by_their_line(tmp_path, monkeypatch, chunk, row, says):
+    monkeypatch.setattr("mtlaug_sb.corpus_table.CHUNK", chunk)
+    (tmp_path / "list.csv").write_text(f"{TABLE}{row}\ne.wav,u5,ben\n")
+    with pytest.raises(ValueError, match=says):
+        list(Folder().read(tmp_path / "list.csv"))
+
+
 @pytest.mark.parametrize(
     ("header", "says"),
     [
@@ -114,7 +163,7 @@ def test_letters_with_accents_have_one_form(tmp_path):
     (renamed,) = Folder(rename={apart: apart.lower()}).read(table)
     assert renamed.labels == {"emotion": "colère"}
     table.write_text("path,emotion\na.wav,1\n")
-    assert next(Folder(rename={1: "anger"}).read(table)).labels == {"emotion": "anger"}
+    assert next(iter(Folder(rename={1: "anger"}).read(table))).labels == {"emotion": "anger"}
 
 
 def test_audio_that_cannot_be_read_is_passed_over_and_counted(tmp_path, caplog):

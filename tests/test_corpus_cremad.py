@@ -7,7 +7,7 @@ from trees import lay_out
 
 from mtlaug_sb.corpora.cremad import CREMAD
 from mtlaug_sb.dataio.audio import AudioError, AudioReader
-from mtlaug_sb.dataio.manifest import build_manifest
+from mtlaug_sb.dataio.corpus_manifest import build_manifest
 
 NAMES = ["1001_IEO_ANG_HI", "1001_IEO_NEU_XX", "1002_DFA_FEA_XX", "1040_ITH_SAD_X", "1091_WSI_HAP_XX"]
 PEOPLE = '"ActorID","Age","Sex","Race","Ethnicity"\n1001,51,"Male","Caucasian","Not Hispanic"\n1002,"","Female","",""\n'

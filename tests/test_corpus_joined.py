@@ -7,7 +7,7 @@ import pytest
 from mtlaug_sb import make
 from mtlaug_sb.corpora.synthetic import Synthetic
 from mtlaug_sb.dataio.audio import AudioReader
-from mtlaug_sb.dataio.manifest import build_manifest
+from mtlaug_sb.dataio.corpus_manifest import build_manifest
 from mtlaug_sb.dataio.splits import SpeakerLeak, check_splits
 from mtlaug_sb.testing import check_plugin
 

@@ -10,8 +10,9 @@ from speechbrain.dataio.batch import PaddedBatch
 
 from mtlaug_sb.corpora.folder import Folder
 from mtlaug_sb.dataio.audio import AudioError, AudioReader
+from mtlaug_sb.dataio.corpus_manifest import build_manifest
 from mtlaug_sb.dataio.datasets import UtteranceDataset, collate
-from mtlaug_sb.dataio.manifest import build_manifest, read_manifest, write_manifest
+from mtlaug_sb.dataio.manifest import read_manifest, write_manifest
 from mtlaug_sb.dataio.sampler import MixedBatchSampler
 from mtlaug_sb.dataio.splits import (
     SpeakerLeak,

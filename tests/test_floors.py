@@ -34,10 +34,11 @@ FLOORS = {
         "unicode_form",
         "temperature",
         "class_statistics",
+        "interfaces",
     ],
     1: [
         "registry",
-        "interfaces",
+        "corpus_table",
         "attention",
         "added_noise",
         "deltas",

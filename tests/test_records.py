@@ -10,10 +10,11 @@ import soundfile
 import torch
 
 from mtlaug_sb.corpora.folder import Folder
-from mtlaug_sb.dataio import manifest
+from mtlaug_sb.dataio import corpus_manifest
 from mtlaug_sb.dataio.audio import AudioError, AudioReader
+from mtlaug_sb.dataio.corpus_manifest import build_manifest
 from mtlaug_sb.dataio.datasets import UtteranceDataset, collate
-from mtlaug_sb.dataio.manifest import build_manifest, read_manifest, write_manifest
+from mtlaug_sb.dataio.manifest import read_manifest, write_manifest
 from mtlaug_sb.dataio.records import Records
 from mtlaug_sb.dataio.sampler import MixedBatchSampler
 from mtlaug_sb.dataio.splits import SpeakerLeak, check_splits, split_by_speaker
@@ -117,7 +118,7 @@ def test_splits_of_tables_are_those_of_dictionaries():
 @pytest.fixture
 def table(tmp_path, monkeypatch):
     """A CSV of ten files with durations, which counts as very large; the last file is no audio."""
-    monkeypatch.setattr(manifest, "MANY", 5)
+    monkeypatch.setattr(corpus_manifest, "MANY", 5)
     lines = ["id,path,speaker,duration_s,emotion"]
     for i in range(10):
         soundfile.write(tmp_path / f"{i}.wav", np.random.default_rng(i).normal(size=1600 * (i + 1)) * 0.1, 16000)
@@ -132,7 +133,7 @@ def table(tmp_path, monkeypatch):
 
 
 def test_files_of_known_duration_are_not_opened(table, monkeypatch, caplog):
-    monkeypatch.setattr(manifest, "SAMPLE", 3)  # the first, one in the middle, the last
+    monkeypatch.setattr(corpus_manifest, "SAMPLE", 3)  # the first, one in the middle, the last
     opened = []
 
     class Reader(AudioReader):
@@ -154,6 +155,8 @@ def test_files_of_known_duration_are_not_opened(table, monkeypatch, caplog):
         Folder(), table(lambda lines: [*lines[:5], lines[5].replace("0.5", ""), *lines[6:-1]]), AudioReader()
     )
     assert [k for k, r in mixed.items() if "recording" in r] == ["u4"]
+    unlabelled = build_manifest(Folder(), table(lambda lines: [*lines[:5], lines[5][:-5], *lines[6:-1]]), AudioReader())
+    assert [k for k, r in unlabelled.items() if "emotion" not in r] == ["u4"]
     assert mixed["u4"]["duration_s"] == 0.5
 
 
@@ -178,7 +181,7 @@ def test_tables_that_are_wrong(table, change, says):
 
 
 def test_a_small_table_is_opened_whatever_it_says(table, monkeypatch):
-    monkeypatch.setattr(manifest, "MANY", 10)
+    monkeypatch.setattr(corpus_manifest, "MANY", 10)
     with pytest.raises(AudioError, match=r"1 of 10 files .*9\.wav"):
         build_manifest(Folder(), table(lambda lines: [line.replace("0.4", "77") for line in lines]), AudioReader())
 
@@ -195,6 +198,27 @@ def test_a_file_that_cannot_be_read_in_its_turn_is_named_or_left_out(table, capl
     assert "Left out" in caplog.text
     with pytest.raises(AudioError, match="not one of the 1 files"):
         collate([dataset[9]])
+
+
+def test_rows_that_come_later_are_there_too():
+    plain = made(30)
+    records, names = Records(), list(plain)
+    for some in (names[:10], names[10:]):
+        records.extend(some, [plain[name] for name in some])
+        assert (len(records), list(records)) == (len(list(records)), names[: len(records)])
+    assert records == plain
+
+
+def test_parts_are_all_rows_or_evenly_spread_and_different():
+    records = Records.of(made(30))
+    assert [list(part) for part in records.parts(30, 3)] == [list(records)]
+    parts = records.parts(8, 3)
+    assert [len(set(part)) for part in parts] == [8, 8, 8]
+    assert len({name for part in parts for name in part}) == 24
+    ids = list(records)
+    places = np.array([[ids.index(name) for name in part] for part in parts])
+    assert np.abs(np.diff(places) - 30 / 8).max() < 2
+    assert {name for part in records.parts(20, 3) for name in part} == set(ids)
 
 
 # ---------------------------------------------------------------------- batches

@@ -9,8 +9,8 @@ import soundfile
 import torch
 
 from mtlaug_sb.dataio.audio import AudioError, AudioReader
+from mtlaug_sb.dataio.corpus_manifest import build_manifest
 from mtlaug_sb.dataio.datasets import UtteranceDataset, loader_options
-from mtlaug_sb.dataio.manifest import build_manifest
 from mtlaug_sb.dataio.records import Records
 from mtlaug_sb.dataio.sampler import MixedBatchSampler
 from mtlaug_sb.dataio.shards import Shards, stream_beside

@@ -11,8 +11,8 @@ import torch
 from mtlaug_sb import load_plugins  # noqa: F401 (the YAML below uses it)
 from mtlaug_sb.corpora.synthetic import Synthetic
 from mtlaug_sb.dataio.audio import AudioReader
+from mtlaug_sb.dataio.corpus_manifest import build_manifest
 from mtlaug_sb.dataio.datasets import UtteranceDataset
-from mtlaug_sb.dataio.manifest import build_manifest
 from mtlaug_sb.discriminant import DiscriminantAnalysis
 from mtlaug_sb.inference import EmotionRecognizer
 
@@ -117,6 +117,7 @@ def test_normalisation_sees_training_speakers_only(train, tmp_path):
     save = tmp_path / "run" / "save"
     stored = torch.load(next(save.glob("CKPT*/normalization.ckpt")))
     from mtlaug_sb.dataio.audio import AudioReader
+from mtlaug_sb.dataio.corpus_manifest import build_manifest
     from mtlaug_sb.features.log_mel import LogMel
 
     hparams = (tmp_path / "run" / "hyperparams.yaml").read_text()

@@ -1,6 +1,5 @@
 """Columns of values that repeat, are all different, or are numbers: a million of them in some megabytes."""
 
-import itertools
 import json
 from array import array
 from json.encoder import encode_basestring
@@ -96,7 +95,8 @@ class Packed:
         if not (together := "".join(texts)).isascii():
             texts = [text.encode() for text in texts]
         self.content += together.encode()
-        self.ends.extend(itertools.islice(itertools.accumulate(map(len, texts), initial=self.ends[-1]), 1, None))
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+        self.ends.frombytes((self.ends[-1] + lengths.cumsum()).tobytes())
         return self
 
     def __getitem__(self, row):

@@ -3,8 +3,9 @@
 import logging
 import pathlib
 
+from mtlaug_sb.dataio.corpus_manifest import build_manifest
 from mtlaug_sb.dataio.labelled_speakers import LEFT_OUT, draw_labelled_speakers
-from mtlaug_sb.dataio.manifest import build_manifest, read_manifest, write_manifest
+from mtlaug_sb.dataio.manifest import read_manifest, write_manifest
 from mtlaug_sb.dataio.records import Records
 from mtlaug_sb.dataio.shared_data import corpora_of, corpus_key
 from mtlaug_sb.dataio.splits import check_splits, exclude_speakers, keep_classes, split_by_speaker

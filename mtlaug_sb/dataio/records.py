@@ -27,7 +27,7 @@ class Records(Mapping):
 
     def __init__(self):
         self._columns = {_ID: Distinct(), "duration_s": Numbers()}
-        self._rows = np.arange(0, dtype=np.int32)
+        self._n, self._chosen = 0, None  # of the columns' rows all, where none are chosen
         self._prefix, self._hidden, self._places = "", frozenset(), None
 
     @classmethod
@@ -58,18 +58,18 @@ class Records(Mapping):
 
     def extend_columns(self, ids, columns):
         """The same, {key: a value (or MISSING) of each}."""
-        first = len(self._rows)
         for key in columns.keys() - self._columns.keys():
-            self._columns[key] = Distinct().extended([MISSING] * first)
+            self._columns[key] = Distinct().extended([MISSING] * self._n)
         for key, column in self._columns.items():
             values = ids if key == _ID else columns.get(key) or [MISSING] * len(ids)
             self._columns[key] = column.extended(values)
-        self._rows, self._places = np.arange(first + len(ids), dtype=np.int32), None
+        self._n += len(ids)
+        self._chosen = self._places = None
 
     # ------------------------------------------------------------------ as a mapping
 
     def __len__(self):
-        return len(self._rows)
+        return self._n if self._chosen is None else len(self._chosen)
 
     def __iter__(self):
         for rows in self._chunks_of_rows():
@@ -110,6 +110,13 @@ class Records(Mapping):
         values = {key: self._columns[key][row] for key in self._shown()}
         return self._prefix + self._columns[_ID][row], {k: v for k, v in values.items() if v is not MISSING}
 
+    @property
+    def _rows(self):
+        """Places in the columns, int32 [utterances]."""
+        if self._chosen is None:
+            self._chosen = np.arange(self._n, dtype=np.int32)
+        return self._chosen
+
     def _json(self, key, rows):
         return self._columns[key].json(rows) if key in self._shown() else [""] * len(rows)
 
@@ -121,7 +128,7 @@ class Records(Mapping):
     def select(self, places):
         """The rows at these places (indices, or a bool per row), in this order."""
         other = self._like()
-        other._rows = self._rows[places]
+        other._chosen = self._rows[places]
         return other
 
     def where(self, key, test):
@@ -137,6 +144,13 @@ class Records(Mapping):
         """At most n rows, evenly spread."""
         return self if len(self) <= n else self.select(np.linspace(0, len(self) - 1, n).astype(np.int64))
 
+    def parts(self, n, n_parts):
+        """All rows as one part, if they are at most n; else parts of n rows, each evenly spread, as different as can be."""
+        if len(self) <= n:
+            return [self]
+        places = np.linspace(0, len(self) - 1, n * n_parts).astype(np.int64)
+        return [self.select(places[first::n_parts]) for first in range(n_parts)]
+
     def renamed(self, prefix):
         """The same under ids with a prefix."""
         other = self._like()
@@ -151,7 +165,7 @@ class Records(Mapping):
 
     def _like(self):
         other = Records()
-        other._columns, other._rows = self._columns, self._rows
+        other._columns, other._n, other._chosen = self._columns, self._n, self._chosen
         other._prefix, other._hidden = self._prefix, self._hidden
         return other
 

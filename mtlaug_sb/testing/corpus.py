@@ -2,6 +2,7 @@
 
 import pathlib
 import tempfile
+from itertools import zip_longest
 
 from mtlaug_sb.testing.contract import expect, shape
 from mtlaug_sb.testing.examples import make_example
@@ -34,8 +35,21 @@ def check_utterances(cls):
         ids = [utterance.id for utterance in utterances]
         twice = sorted({i for i in ids if ids.count(i) > 1})
         expect(not twice, f"gives several utterances one id: {twice}; ids must be unique, results are joined by them")
-        again = [utterance.id for utterance in make_example(cls).read(folder)]
+        second = make_example(cls).read(folder)
+        again = [utterance.id for utterance in second]
         expect(again == ids, "gives another order at the second reading; sort the files, sorted(folder.rglob('*.wav'))")
+        if hasattr(second, "columns"):
+            _expect_same(second.columns(), utterances)
+
+
+def _expect_same(tables, utterances):
+    """By column as one by one."""
+    rows = (dict(zip(table, row, strict=True)) for table in tables for row in zip(*table.values(), strict=True))
+    by_column = [{key: value for key, value in row.items() if value is not None} for row in rows]
+    known = ("id", "path", "speaker", "duration_s")
+    one_by_one = ({key: getattr(u, key) for key in known if getattr(u, key) is not None} | u.labels for u in utterances)
+    for row, other in zip_longest(by_column, one_by_one):
+        expect(row == other, f"says {row} of an utterance by columns(), and {other} one by one")
 
 
 def _expect_plain(utterance):

@@ -10,7 +10,7 @@ import tempfile
 import numpy as np
 import soundfile
 
-from mtlaug_sb.dataio.manifest import MANY
+from mtlaug_sb.dataio.corpus_manifest import MANY
 
 CLASSES = ("anger", "happiness", "neutral", "sadness")
 RATE = 16000
