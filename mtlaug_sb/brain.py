@@ -1,5 +1,6 @@
 """The training loop: a SpeechBrain Brain for any set of tasks. It names no task, head, loss or augmentation."""
 
+import itertools
 import logging
 import time
 from dataclasses import replace
@@ -163,11 +164,15 @@ class MultiTaskBrain(SteadyBrain):
         with torch.no_grad():
             self.modules.normalization.fit(self._outcome(batch.to(self.device), self.untouched, 0, 0) for batch in loader)
 
-    def fit_heads(self, loader, speakers):
+    def fit_heads(self, shown, speakers):
         """Let heads that are solved for (see ``interfaces.Head``) do it, from batches of the labelled training data.
 
-        They see each utterance as it is, and as the policy's ``fitted`` outcomes make it. ``speakers`` are those of the
-        utterances, {id: name}.
+        Arguments
+        ---------
+        shown : list
+            (loader, outcomes): batches, and which of the policy's ``outcomes`` their utterances are shown in.
+        speakers : dict
+            Those of the utterances, {id: name}.
         """
         for name, task in self.tasks.items():
             if hasattr(task.head, "fit"):
@@ -175,15 +180,16 @@ class MultiTaskBrain(SteadyBrain):
                     raise ValueError(f"task '{name}': its head is solved for, and no recording has '{task.target}'")
                 task.head.eval()
                 with torch.no_grad(), naming(f"task '{name}'"):
-                    task.head.fit(self._examples(loader, task.target, speakers))
+                    parts = (self._examples(*part, task.target, speakers) for part in shown)
+                    task.head.fit(itertools.chain.from_iterable(parts))
 
-    def _examples(self, loader, target, speakers):
+    def _examples(self, loader, outcomes, target, speakers):
         """(normalised features [rows, frames, dim], lengths, targets, speakers) of labelled rows, outcome by outcome."""
         for batch in loader:
             batch = batch.to(self.device)
             rows = labelled_rows(batch[target])
             names = [speakers[utterance] for utterance, labelled in zip(batch.id, rows.tolist(), strict=True) if labelled]
-            for outcome in self.policy.outcomes() if rows.any() else ():
+            for outcome in outcomes if rows.any() else ():
                 features, lengths = self._outcome(batch, self.policy, *outcome)
                 yield self.modules.normalization(features, lengths)[rows], lengths[rows], batch[target][rows], names
 

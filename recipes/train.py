@@ -40,7 +40,7 @@ from mtlaug_sb.targets.categories import Categories
 
 logger = logging.getLogger("mtlaug_sb.train")
 FOR_STATISTICS = 1000  # utterances, evenly spread over the training data, give the features' mean and deviation
-FOR_FITTING = 1500  # and so many are shown to heads that are solved for
+FOR_FITTING = 3600  # so many are shown to heads that are solved for; at least a third of it in each of the policy's outcomes
 
 
 def main(arguments):
@@ -118,11 +118,13 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
     eval_options = loader_options(batch_size=hparams["eval_batch_size"])
     brain.fit_normalization(brain.make_dataloader(datasets["train"], sb.Stage.VALID, ckpt_prefix=None, **eval_options))
     if hparams["checkpointer"].find_checkpoint() is None:  # which has what they were solved for
-        fitting = splits["train"].spread(FOR_FITTING).sorted_by_duration()
-        examples = UtteranceDataset(fitting, **reading)
+        outcomes = brain.policy.outcomes()
+        parts = splits["train"].parts(FOR_FITTING // min(len(outcomes), 3), len(outcomes))
+        examples = [UtteranceDataset(part.sorted_by_duration(), **reading) for part in parts]
+        loaders = [brain.make_dataloader(part, sb.Stage.VALID, ckpt_prefix=None, **eval_options) for part in examples]
         brain.fit_heads(
-            brain.make_dataloader(examples, sb.Stage.VALID, ckpt_prefix=None, **eval_options),
-            {name: record["speaker"] for name, record in fitting.items()},
+            list(zip(loaders, [outcomes] if len(parts) == 1 else [[outcome] for outcome in outcomes], strict=True)),
+            {name: record["speaker"] for part in parts for name, record in part.items()},
         )
     train_loader = brain.make_dataloader(training, sb.Stage.TRAIN, **loader_options(**loading))
     if brain.test_only and not any(pathlib.Path(hparams["save_folder"]).glob("CKPT*")):

@@ -348,7 +348,7 @@ def trained(folder, device):
     ready = setting(folder, device)
     brain, whole = ready.brain, loader_options(batch_size=8)
     loader = brain.make_dataloader(ready.dataset, sb.Stage.VALID, ckpt_prefix=None, **whole)
-    brain.fit_heads(loader, {name: record["speaker"] for name, record in ready.records.items()})
+    brain.fit_heads([(loader, brain.policy.outcomes())], {name: record["speaker"] for name, record in ready.records.items()})
     training = brain.make_dataloader(ready.dataset, sb.Stage.TRAIN, **loader_options(batch_sampler=ready.sampler))
     brain.fit(ready.hparams["epoch_counter"], training, loader, progressbar=False)
     brain.evaluate(ready.dataset, progressbar=False, test_loader_kwargs=whole)

@@ -9,6 +9,7 @@ import speechbrain as sb
 import torch
 from speechbrain.dataio.batch import PaddedBatch
 from torch import nn
+from torch.utils.data import Subset
 
 from mtlaug_sb import make
 from mtlaug_sb.brain import MultiTaskBrain
@@ -102,7 +103,8 @@ def test_heads_that_are_solved_for_see_labelled_rows_in_every_fitted_outcome(tmp
     brain = build(tmp_path, tasks={"only": task}, augmentation=policy)
     dataset = HalfLabelled(8)
     speakers = {str(i): f"speaker {i % 3}" for i in range(8)}
-    brain.fit_heads(brain.make_dataloader(dataset, sb.Stage.VALID, **loader_options(batch_size=4)), speakers)
+    loader = brain.make_dataloader(dataset, sb.Stage.VALID, **loader_options(batch_size=4))
+    brain.fit_heads([(loader, policy.outcomes())], speakers)
     assert [len(classes) for _, _, classes, _ in head.shown] == [2] * 6  # two batches in three outcomes, half their rows
     assert [names for *_, names in head.shown] == [["speaker 0", "speaker 1"]] * 3 + [["speaker 1", "speaker 2"]] * 3
     for batch, first in ((0, 0), (3, 4)):
@@ -113,6 +115,20 @@ def test_heads_that_are_solved_for_see_labelled_rows_in_every_fitted_outcome(tmp
             assert sizes == [n, 2 * n - 1, (n + 1) // 2]
             assert torch.equal(plain[2][row], dataset[first + row]["label"])
     fit(brain, Utterances())  # the input reaches the head in both stages
+
+
+def test_of_many_utterances_each_outcome_is_shown_on_others(tmp_path):
+    head, speed = SolvedHead(), make("augmentation/speed", percents=[50, 200])
+    policy = AugmentationPolicy({"speed": speed}, fitted={"speed": [50, 200]})
+    brain = build(tmp_path, tasks={"only": Task("label", head, {"ce": make("loss/cross_entropy")})}, augmentation=policy)
+    parts = [Subset(Utterances(6), places) for places in ([0, 1], [2, 3], [4, 5])]
+    loaders = [brain.make_dataloader(part, sb.Stage.VALID, **loader_options(batch_size=2)) for part in parts]
+    shown = [(loader, [outcome]) for loader, outcome in zip(loaders, policy.outcomes(), strict=True)]
+    brain.fit_heads(shown, {str(i): f"speaker {i}" for i in range(6)})
+    assert [names for *_, names in head.shown] == [[f"speaker {i}", f"speaker {i + 1}"] for i in (0, 2, 4)]
+    for (features, lengths, *_), first, per_second in zip(head.shown, (0, 2, 4), (1, 2, 0.5), strict=True):
+        samples = torch.tensor([len(wav) for wav in Utterances(6).wavs[first : first + 2]])
+        assert torch.equal(absolute_lengths(lengths, features.shape[1]), 1 + torch.ceil(samples * per_second).long() // 160)
 
 
 def test_a_head_that_is_solved_for_needs_a_target_of_the_recordings(tmp_path):

@@ -9,6 +9,7 @@ import soundfile
 import torch
 
 from mtlaug_sb import load_plugins  # noqa: F401 (the YAML below uses it)
+from mtlaug_sb.brain import MultiTaskBrain
 from mtlaug_sb.corpora.synthetic import Synthetic
 from mtlaug_sb.dataio.audio import AudioReader
 from mtlaug_sb.dataio.corpus_manifest import build_manifest
@@ -117,7 +118,6 @@ def test_normalisation_sees_training_speakers_only(train, tmp_path):
     save = tmp_path / "run" / "save"
     stored = torch.load(next(save.glob("CKPT*/normalization.ckpt")))
     from mtlaug_sb.dataio.audio import AudioReader
-from mtlaug_sb.dataio.corpus_manifest import build_manifest
     from mtlaug_sb.features.log_mel import LogMel
 
     hparams = (tmp_path / "run" / "hyperparams.yaml").read_text()
@@ -157,6 +157,26 @@ def test_the_discriminant_analysis_sees_training_speakers_only_and_the_training_
             k: v for k, v in together.items() if k.startswith("train/")
         }
     assert table(tmp_path / "0" / "predictions.csv") != table(tmp_path / "1" / "predictions.csv")
+
+
+def test_of_many_utterances_the_discriminant_analysis_is_shown_others_in_every_outcome(train, monkeypatch):
+    shown, fit_heads = [], MultiTaskBrain.fit_heads
+
+    def remember(brain, parts, speakers):
+        shown.extend((outcomes, [i for batch in loader for i in batch.id]) for loader, outcomes in parts)
+        assert set(speakers) == {utterance for _, ids in shown for utterance in ids}
+        fit_heads(brain, parts, speakers)
+
+    monkeypatch.setattr(MultiTaskBrain, "fit_heads", remember)
+    monkeypatch.setattr("train.FOR_FITTING", 12)
+    results = train("hparams/mtl_aug.yaml")
+    assert results["utterances"]["train"] > 12
+    assert [(len(outcomes), len(ids)) for outcomes, ids in shown] == [(1, 4)] * 3
+    assert len({tuple(outcomes) for outcomes, _ in shown}) == 3
+    assert len({utterance for _, ids in shown for utterance in ids}) == 12
+    shown.clear()
+    train("hparams/stl.yaml", "--overwrite=True")
+    assert [(outcomes, len(ids)) for outcomes, ids in shown] == [([(0, 0)], 12)]
 
 
 def test_unlabelled_speech_joins(train, tiny_corpus):
