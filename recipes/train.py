@@ -24,6 +24,7 @@ from tqdm import tqdm
 from mtlaug_sb.atomic import write_atomically
 from mtlaug_sb.brain import MultiTaskBrain
 from mtlaug_sb.dataio.audio import AudioReader
+from mtlaug_sb.dataio.corpus_manifest import MANY
 from mtlaug_sb.dataio.datasets import UtteranceDataset, loader_options
 from mtlaug_sb.dataio.preparation import prepare
 from mtlaug_sb.dataio.records import Chained, Records
@@ -40,7 +41,9 @@ from mtlaug_sb.targets.categories import Categories
 
 logger = logging.getLogger("mtlaug_sb.train")
 FOR_STATISTICS = 1000  # utterances, evenly spread over the training data, give the features' mean and deviation
-FOR_FITTING = 3600  # so many are shown to heads that are solved for; at least a third of it in each of the policy's outcomes
+FOR_FITTING = 12_000  # examples for heads that are solved for, over all of the policy's outcomes
+FOR_FITTING_OF_MANY = 3600  # of a very large corpus, whose first step would wait for them
+IN_AN_OUTCOME = 1200  # utterances at least, whatever the outcomes are together
 
 
 def main(arguments):
@@ -119,7 +122,8 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
     brain.fit_normalization(brain.make_dataloader(datasets["train"], sb.Stage.VALID, ckpt_prefix=None, **eval_options))
     if hparams["checkpointer"].find_checkpoint() is None:  # which has what they were solved for
         outcomes = brain.policy.outcomes()
-        parts = splits["train"].parts(FOR_FITTING // min(len(outcomes), 3), len(outcomes))
+        n_examples = FOR_FITTING if len(splits["train"]) <= MANY else FOR_FITTING_OF_MANY
+        parts = splits["train"].parts(max(n_examples // len(outcomes), IN_AN_OUTCOME), len(outcomes))
         examples = [UtteranceDataset(part.sorted_by_duration(), **reading) for part in parts]
         loaders = [brain.make_dataloader(part, sb.Stage.VALID, ckpt_prefix=None, **eval_options) for part in examples]
         brain.fit_heads(

@@ -159,7 +159,16 @@ def test_the_discriminant_analysis_sees_training_speakers_only_and_the_training_
     assert table(tmp_path / "0" / "predictions.csv") != table(tmp_path / "1" / "predictions.csv")
 
 
-def test_of_many_utterances_the_discriminant_analysis_is_shown_others_in_every_outcome(train, monkeypatch):
+@pytest.mark.parametrize(
+    ("limits", "sizes"),
+    [
+        ({"FOR_FITTING": 12, "IN_AN_OUTCOME": 2}, {"mtl_aug": [4, 4, 4], "stl": [12]}),
+        ({"FOR_FITTING": 12, "IN_AN_OUTCOME": 5}, {"mtl_aug": [5, 5, 5], "stl": [12]}),
+        ({"MANY": 15, "FOR_FITTING_OF_MANY": 6, "IN_AN_OUTCOME": 1}, {"mtl_aug": [2, 2, 2], "stl": [6]}),
+        ({"FOR_FITTING": 48, "IN_AN_OUTCOME": 1}, {"mtl_aug": [16], "stl": [16]}),
+    ],
+)
+def test_of_many_utterances_heads_that_are_solved_for_are_shown_others_in_every_outcome(train, monkeypatch, limits, sizes):
     shown, fit_heads = [], MultiTaskBrain.fit_heads
 
     def remember(brain, parts, speakers):
@@ -168,15 +177,14 @@ def test_of_many_utterances_the_discriminant_analysis_is_shown_others_in_every_o
         fit_heads(brain, parts, speakers)
 
     monkeypatch.setattr(MultiTaskBrain, "fit_heads", remember)
-    monkeypatch.setattr("train.FOR_FITTING", 12)
-    results = train("hparams/mtl_aug.yaml")
-    assert results["utterances"]["train"] > 12
-    assert [(len(outcomes), len(ids)) for outcomes, ids in shown] == [(1, 4)] * 3
-    assert len({tuple(outcomes) for outcomes, _ in shown}) == 3
-    assert len({utterance for _, ids in shown for utterance in ids}) == 12
-    shown.clear()
-    train("hparams/stl.yaml", "--overwrite=True")
-    assert [(outcomes, len(ids)) for outcomes, ids in shown] == [([(0, 0)], 12)]
+    for name, limit in limits.items():
+        monkeypatch.setattr(f"train.{name}", limit)
+    for system, n_shown in sizes.items():
+        shown.clear()
+        assert train(f"hparams/{system}.yaml", "--overwrite=True")["utterances"]["train"] == 16
+        assert [len(ids) for _, ids in shown] == n_shown
+        assert sum(len(outcomes) for outcomes, _ in shown) == (3 if system == "mtl_aug" else 1)
+        assert len({utterance for _, ids in shown for utterance in ids}) == min(sum(n_shown), 16)
 
 
 def test_unlabelled_speech_joins(train, tiny_corpus):
