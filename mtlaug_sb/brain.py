@@ -3,25 +3,23 @@
 import itertools
 import logging
 import time
-from dataclasses import replace
 
 import speechbrain as sb
 import torch
 from speechbrain.utils.distributed import ddp_broadcast
 from speechbrain.utils.repro import SaveableGenerator
 
+from mtlaug_sb.encoder_input import CLEAN_OR_SEEN, SOURCES, EncoderInput
 from mtlaug_sb.feature_cache import FeatureCache
 from mtlaug_sb.history import History
-from mtlaug_sb.masking import labelled_rows, stack_rows, trim, valid_mask
+from mtlaug_sb.masking import labelled_rows, stack_rows
 from mtlaug_sb.plugin_arguments import naming
 from mtlaug_sb.policy import AugmentationPolicy
 from mtlaug_sb.steady_brain import SteadyBrain
 from mtlaug_sb.task_checks import check_names, check_targets, layer_of
 
 logger = logging.getLogger(__name__)
-SOURCES = "sources"  # [batch, batch]: the share of each utterance in each row, as a target that mixes with the others
 SECONDS_BETWEEN_CHECKPOINTS = 20  # where no epoch is chosen, they only serve to go on with
-CLEAN_OR_SEEN = ("clean_features", "features")  # the encoder's input as a target: before masking and mixing, and after
 
 
 class MultiTaskBrain(SteadyBrain):
@@ -49,8 +47,7 @@ class MultiTaskBrain(SteadyBrain):
 
     def __init__(self, hparams, run_opts=None, checkpointer=None, feature_cache=None):
         self.tasks = {name: task for name, task in hparams["tasks"].items() if task is not None}
-        self.untouched = AugmentationPolicy({})
-        self.policy = hparams["augmentation"] or self.untouched
+        self.policy = hparams["augmentation"] or AugmentationPolicy({})
         check_targets(self.tasks, hparams["main_task"], {*hparams["targets"], *CLEAN_OR_SEEN, *self.policy.provides})
         check_names(self.tasks, self.policy)
         self.task_modules = {f"task_{name}": task for name, task in self.tasks.items()}
@@ -62,7 +59,8 @@ class MultiTaskBrain(SteadyBrain):
             self.policy.generator.manual_seed(self.policy.generator.initial_seed() + self.rank)
             torch.manual_seed(torch.initial_seed() + self.rank)
         trained = any(p.requires_grad for p in hparams["modules"]["features"].parameters())
-        self.feature_cache = FeatureCache(0) if trained else feature_cache or FeatureCache(hparams["cache_mb"])
+        cache = FeatureCache(0) if trained else feature_cache or FeatureCache(hparams["cache_mb"])
+        self.input = EncoderInput(self.modules, self.policy, hparams["targets"], self.tasks, cache)
         self.history = History(hparams["train_log"])
         self.test_rows = []
         if checkpointer is not None:
@@ -79,10 +77,10 @@ class MultiTaskBrain(SteadyBrain):
     def compute_forward(self, batch, stage):
         """Features, shared frames, and every task's predictions and loss terms on a batch."""
         with torch.autocast(self.device_type, enabled=False):  # power spectra do not fit into 16 bits
-            features, lengths, targets = self._front_end(batch.to(self.device), stage)
+            features, lengths, targets = self.input(batch.to(self.device), augmented=stage == sb.Stage.TRAIN)
             inputs = [(features, lengths)]
             if any(task.compares_views for task in self.tasks.values()):
-                inputs.append(self._front_end(batch, sb.Stage.VALID)[:2])
+                inputs.append(self.input(batch, augmented=False)[:2])
         # both views in one call: distributed training allows no second one in a step
         layers = self.modules.encoder(*(stack_rows(*inputs) if len(inputs) > 1 else inputs[0]))
         outputs, n = {}, len(features)
@@ -97,47 +95,6 @@ class MultiTaskBrain(SteadyBrain):
                     predictions, terms = task_module(frames[:n], lengths[:n], target, *views, inputs=inputs)
                 outputs[name] = (predictions, terms, target)
         return outputs
-
-    def _front_end(self, batch, stage):
-        """Normalised features [batch, frames, dim], relative lengths [batch] and all targets of a batch."""
-        every = {name: batch[name].clone() for name in self.hparams.targets}
-        # the policy changes targets as it changes inputs; of these it shows whose share each row has
-        targets = {k: t for k, t in every.items() if getattr(self.hparams.targets[k], "mixable", True)}
-        targets[SOURCES] = torch.eye(len(batch), device=self.device)
-        policy = self.policy if stage == sb.Stage.TRAIN else self.untouched
-        clean, lengths, draw = self._features(batch, policy, policy.draw(len(batch)), targets)
-        seen, lengths, targets, draw = policy.apply("features", draw, clean, lengths, targets)
-        mixed = targets[SOURCES].amax(1) < 1
-        for name in every.keys() - targets.keys():
-            targets[name] = every[name]
-            targets[name][mixed] = torch.nan
-        normalize = self.modules.normalization
-        seen = normalize(seen, lengths)
-        wanted = {task.target for task in self.tasks.values()}
-        for name, features in zip(CLEAN_OR_SEEN, (clean, seen), strict=True):
-            if name in wanted:
-                targets[name] = _nan_padding(features if features is seen else normalize(features, lengths), lengths)
-        for name in policy.provides:
-            targets[name] = policy.labels(draw, self.device)
-        return seen, lengths, targets
-
-    def _features(self, batch, policy, draw, targets):
-        """Features before their effects, lengths, and what happened; ``targets`` follow the waveform effects in place."""
-        wavs, lengths = batch.wav
-
-        def features_of(rows):
-            rows = slice(None) if len(rows) == len(wavs) else rows  # spares a copy
-            some = {k: t[rows] for k, t in targets.items()}
-            some_wavs, some_lengths = trim(wavs[rows], lengths[rows])
-            some_wavs, some_lengths, some, done = policy.apply("waveform", draw[rows], some_wavs, some_lengths, some)
-            for k, t in some.items():
-                targets[k][rows] = t
-            return *self.modules.features(some_wavs, some_lengths), done.types == draw[rows].types
-
-        keys = [key and (name, key) for name, key in zip(batch.id, policy.reproducible(draw), strict=True)]
-        features, lengths, happened = self.feature_cache(keys, features_of)
-        # "none" where a waveform effect left its row as it was
-        return features, lengths, replace(draw, types=torch.where(happened, draw.types, 0))
 
     def compute_objectives(self, outputs, batch, stage):
         """One scalar from all terms; every term is logged by its name."""
@@ -162,7 +119,7 @@ class MultiTaskBrain(SteadyBrain):
     def fit_normalization(self, loader):
         """Take the features' statistics from batches of the training data."""
         with torch.no_grad():
-            self.modules.normalization.fit(self._outcome(batch.to(self.device), self.untouched, 0, 0) for batch in loader)
+            self.modules.normalization.fit(self.input.outcome(batch.to(self.device)) for batch in loader)
 
     def fit_heads(self, shown, speakers):
         """Let heads that are solved for (see ``interfaces.Head``) do it, from batches of the labelled training data.
@@ -190,13 +147,8 @@ class MultiTaskBrain(SteadyBrain):
             rows = labelled_rows(batch[target])
             names = [speakers[utterance] for utterance, labelled in zip(batch.id, rows.tolist(), strict=True) if labelled]
             for outcome in outcomes if rows.any() else ():
-                features, lengths = self._outcome(batch, self.policy, *outcome)
+                features, lengths = self.input.outcome(batch, *outcome)
                 yield self.modules.normalization(features, lengths)[rows], lengths[rows], batch[target][rows], names
-
-    def _outcome(self, batch, policy, type_, variant):
-        """Features [batch, frames, dim] and relative lengths of a batch whose rows all have one outcome of a policy."""
-        features, lengths, _ = self._features(batch, policy, policy.draw_of(len(batch), type_, variant), {})
-        return features, lengths
 
     def on_fit_start(self):
         """Say which tasks a checkpoint of another set of tasks left untrained."""
@@ -260,8 +212,3 @@ class MultiTaskBrain(SteadyBrain):
 
     def _generators(self):
         return {**SaveableGenerator().generators, "policy": self.policy.generator}
-
-
-def _nan_padding(features, lengths):
-    """Features as a target: NaN beyond each utterance's length."""
-    return features.masked_fill(~valid_mask(lengths, features.shape[1]).unsqueeze(2), torch.nan)

@@ -63,8 +63,8 @@ FLOORS = {
         "targets",
     ],
     3: ["task", "policy", "history", "steady_brain", "options", "plugin_help"],
-    4: ["brain", "dataio", "evaluation"],
-    5: ["inference"],
+    4: ["encoder_input", "dataio", "evaluation"],
+    5: ["inference", "brain"],
     6: ["robustness"],
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}

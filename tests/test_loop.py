@@ -182,10 +182,10 @@ def test_the_label_is_what_happened_also_when_features_are_kept(tmp_path):
     brain = build(tmp_path, augmentation=AugmentationPolicy(effects), cache_mb=100)
     dataset = Utterances(8)
     batch = PaddedBatch([dataset[i] for i in range(8)], padded_keys=["wav"])
-    untouched, lengths, _ = brain._front_end(batch, sb.Stage.VALID)
+    untouched, lengths, _ = brain.input(batch, augmented=False)
     seen = set()
     for _ in range(20):  # every variant of every utterance is kept after some rounds
-        features, new_lengths, targets = brain._front_end(batch, sb.Stage.TRAIN)
+        features, new_lengths, targets = brain.input(batch, augmented=True)
         for i, label in enumerate(targets["augmentation"].argmax(1).tolist()):
             before, after = (absolute_lengths(n, x.shape[1])[i] for n, x in ((lengths, untouched), (new_lengths, features)))
             same = before == after and torch.equal(features[i, :after], untouched[i, :after])
@@ -213,8 +213,8 @@ def test_clean_features_are_those_before_masking(tmp_path):
     losses = {"mse": make("loss/reconstruction")}
     brain.tasks |= {t: Task(t, head, losses) for t in ("clean_features", "features")}
     batch = PaddedBatch([Utterances()[i] for i in range(8)], padded_keys=["wav"])
-    untouched, lengths, _ = brain._front_end(batch, sb.Stage.VALID)
-    seen, _, targets = brain._front_end(batch, sb.Stage.TRAIN)
+    untouched, lengths, _ = brain.input(batch, augmented=False)
+    seen, _, targets = brain.input(batch, augmented=True)
     inside = valid_mask(lengths, seen.shape[1])
     assert torch.allclose(targets["clean_features"][inside], untouched[inside])
     assert torch.equal(targets["features"][inside], seen[inside])

@@ -193,7 +193,7 @@ def test_a_mixed_rows_transcript_counts_as_missing(tmp_path):
     brain = build(tmp_path, augmentation=policy, targets={"label": None, "words": Words()})
     dataset = Utterances(8)
     batch = PaddedBatch([{**dataset[i], "words": torch.tensor([1.0, 2.0, 3.0]) + i} for i in range(8)], padded_keys=["wav"])
-    _, _, targets = brain._front_end(batch, sb.Stage.TRAIN)
+    _, _, targets = brain.input(batch, augmented=True)
     mixed = targets["augmentation"][:, 1] == 1
     assert 0 < mixed.sum() < 8
     assert targets["words"][mixed].isnan().all()

@@ -42,7 +42,7 @@ def of_steps(setting, rounds, device):
         watch = lambda *what: stack.enter_context(clock.watching(*what))  # noqa: E731
         for method in ("draw", "apply", "labels", "reproducible"):
             watch("augmentation", brain.policy, method)
-        watch("features", brain, "feature_cache")
+        watch("features", brain.input, "cache")
         for name in ("features", "normalization"):
             watch("features", modules[name], "forward")
         watch("encoder", modules["encoder"], "forward")
