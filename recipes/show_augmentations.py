@@ -23,7 +23,8 @@ import tempfile
 import soundfile
 import torch
 from hyperpyyaml import load_hyperpyyaml
-from report import part, section, uri, write_page
+from report import write_page
+from report_sections import part, section, uri
 
 from mtlaug_sb.dataio.audio import AudioError, AudioReader
 from mtlaug_sb.evaluation.augmentation_sheet import augment, figure_of_sheet

@@ -97,19 +97,19 @@ def test_a_recording_that_is_gone_leaves_the_rest(page, tmp_path):
 
 
 def test_other_noise_gets_a_panel_of_its_own_and_a_mean_is_over_what_all_have():
-    import report
+    import report_sections
 
     def rows(uars, seed=0):
         settings = {"kind": "noise", "seed": seed, "levels": list(uars)}
         return [{"level": k, "UAR": u, "UAR_low": u, "UAR_high": u, "settings": settings} for k, u in uars.items()]
 
     panels = {"noise_rain": {"a": rows({10: 0.8, 0: 0.4}), "b": rows({10: 0.6})}}
-    assert report.apart(panels) == panels
-    assert set(report.apart({"noise_rain": {**panels["noise_rain"], "c": rows({10: 0.5}, seed=1)}})) == {
+    assert report_sections.apart(panels) == panels
+    assert set(report_sections.apart({"noise_rain": {**panels["noise_rain"], "c": rows({10: 0.5}, seed=1)}})) == {
         "noise_rain of a, b", "noise_rain of c",
     }  # fmt: skip
     panels["noise_wind"] = {"a": rows({10: 0.6}), "b": rows({10: 0.4})}
-    means = {system: [(r["level"], r["UAR"]) for r in some] for system, some in report.mean_of(panels).items()}
+    means = {system: [(r["level"], r["UAR"]) for r in some] for system, some in report_sections.mean_of(panels).items()}
     assert means == {"a": [(10, pytest.approx(0.7))], "b": [(10, pytest.approx(0.5))]}
 
 
