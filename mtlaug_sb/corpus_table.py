@@ -15,7 +15,7 @@ CHUNK = 500  # rows at a time: few enough for a processor's cache
 
 
 class UtteranceTable:
-    """The utterances of a CSV, in order: one by one, or ``columns`` of some thousand.
+    """The utterances of a CSV, in order: one by one, or ``columns`` of some hundred.
 
     Blanks around a cell do not count, and an empty cell is a missing value.
 
@@ -71,10 +71,10 @@ class UtteranceTable:
         if {*map(len, chunk)} != {size}:
             chunk = [self._fitting(row, cells, size) for row, cells in zip(rows, chunk, strict=True)]
         if not all(cells[path].strip() for cells in chunk):
-            rows = [row for row, cells in zip(rows, chunk, strict=True) if any(map(str.strip, cells))]
-            chunk = [cells for cells in chunk if any(map(str.strip, cells))]
-            if pathless := [row for row, cells in zip(rows, chunk, strict=True) if not cells[path].strip()]:
+            filled = [(row, cells) for row, cells in zip(rows, chunk, strict=True) if any(map(str.strip, cells))]
+            if pathless := [row for row, cells in filled if not cells[path].strip()]:
                 raise ValueError(f"{self.table}: line {self._line(pathless[0])} has no path")
+            rows, chunk = zip(*filled, strict=True) if filled else ((), ())
         return rows, list(zip(*chunk, strict=True)) if chunk else [()] * size
 
     def _fitting(self, row, cells, size):

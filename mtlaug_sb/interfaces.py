@@ -102,7 +102,7 @@ class Head(Protocol):
     One with ``reads_input = True`` is also given what the encoder saw: ``forward(frames, lengths, features,
     feature_lengths)``. One with a method ``fit(examples)`` is solved for, wholly or in part, rather than trained: before
     the training it is called once, in evaluation mode and without gradients, with (features, lengths, targets, speakers)
-    of labelled training utterances (of very many a part, evenly spread), batch by batch. One with ``adapt(examples)`` can
+    of labelled training utterances (of many a part), batch by batch. One with ``adapt(examples)`` can
     be solved again for (features, lengths) of unlabelled utterances of elsewhere; its ``FrameBatchNorm``s have the
     statistics of whoever an example is of, while it is its turn: they are gone through once, one by one. One with
     ``classify(embedding)`` gives the logits of its own ``embedding``, [..., dim]; if that takes several predictions side

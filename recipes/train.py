@@ -124,12 +124,11 @@ def run(hparams_file, run_opts, overrides, caches=None, quiet=False):
         outcomes = brain.policy.outcomes()
         n_examples = FOR_FITTING if len(splits["train"]) <= MANY else FOR_FITTING_OF_MANY
         parts = splits["train"].parts(max(n_examples // len(outcomes), IN_AN_OUTCOME), len(outcomes))
-        examples = [UtteranceDataset(part.sorted_by_duration(), **reading) for part in parts]
-        loaders = [brain.make_dataloader(part, sb.Stage.VALID, ckpt_prefix=None, **eval_options) for part in examples]
-        brain.fit_heads(
-            list(zip(loaders, [outcomes] if len(parts) == 1 else [[outcome] for outcome in outcomes], strict=True)),
-            {name: record["speaker"] for part in parts for name, record in part.items()},
-        )
+        shown = []
+        for part, of_part in zip(parts, [[o] for o in outcomes] if len(parts) > 1 else [outcomes], strict=True):
+            examples = UtteranceDataset(part.sorted_by_duration(), **reading)
+            shown.append((brain.make_dataloader(examples, sb.Stage.VALID, ckpt_prefix=None, **eval_options), of_part))
+        brain.fit_heads(shown, {name: record["speaker"] for part in parts for name, record in part.items()})
     train_loader = brain.make_dataloader(training, sb.Stage.TRAIN, **loader_options(**loading))
     if brain.test_only and not any(pathlib.Path(hparams["save_folder"]).glob("CKPT*")):
         raise ValueError(f"--test_only: there is no checkpoint in '{hparams['save_folder']}'")

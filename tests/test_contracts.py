@@ -607,6 +607,24 @@ class Columns(Corpus):
         return ByColumn(super().read(data_folder))
 
 
+class TooFewColumns(Columns):
+    def read(self, data_folder):
+        class Less(ByColumn):
+            def columns(self):
+                yield from ({k: v for k, v in table.items() if k != "duration_s"} for table in super().columns())
+
+        return Less(Corpus.read(self, data_folder))
+
+
+class ShortColumns(Columns):
+    def read(self, data_folder):
+        class Less(ByColumn):
+            def columns(self):
+                yield from ({**table, "emotion": []} for table in super().columns())
+
+        return Less(Corpus.read(self, data_folder))
+
+
 class OtherColumns(Columns):
     def utterance(self, path):
         return Utterance(path.stem, str(path), "s2", {"emotion": "anger"})
@@ -825,6 +843,8 @@ BROKEN = [
     ("corpus", NoneLabel, "label 'emotion' must be text.*got None; leave a label out"),
     ("corpus", NumberedSpeaker, "a speaker must be text, or None where it is unknown, got 3"),
     ("corpus", MissingFile, "gives a path where no file is"),
+    ("corpus", TooFewColumns, r"columns\(\) must give id, path, speaker, duration_s, and lacks duration_s"),
+    ("corpus", ShortColumns, r"columns\(\) must give lists of one length, gives .*'emotion': \('list', 0\)"),
     ("corpus", OtherColumns, r"says {.*'s1'.*} of an utterance by columns\(\), and {.*'s2'.*} one by one"),
     ("corpus", TupleUtterance, "must give mtlaug_sb.interfaces.Utterance, got tuple"),
     # targets

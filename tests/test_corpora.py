@@ -79,6 +79,8 @@ def test_folder_and_csv(tmp_path):
     lay_out(tmp_path, ["Angry/b.ogg", "Angry/._b.ogg", "Angry/notes.txt"])
     found = list(Folder(label_from_folder="emotion", rename={"Angry": "anger"}).read(tmp_path))
     assert [(u.id, u.labels["emotion"]) for u in found] == [("Angry/b", "anger"), ("a", tmp_path.name)]
+    (found, _) = Folder(label_from_folder="speaker", rename={"Angry": "anger"}).read(tmp_path)
+    assert (found.speaker, found.labels) == ("Angry", {})
     table = tmp_path / "list.csv"
     table.write_text("path,speaker,emotion,arousal\na.wav,03,Angry,2.5\nAngry/b.ogg,,,\n")
     first, second = Folder(rename={"Angry": "anger"}).read(table)

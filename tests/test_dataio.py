@@ -1,6 +1,7 @@
 """From files to batches: audio that is bad, manifests, splits that never leak, batches that come again."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -123,6 +124,22 @@ def test_bad_files_are_all_told_or_left_out(tmp_path, caplog):
     build_manifest(Folder(), tmp_path, AudioReader(), skip_bad_audio=True)
     assert "Left out 7 of 8" in caplog.text
     assert "bad_3.wav: empty file; and 2 more" in caplog.text
+
+
+def test_utterances_that_are_no_more_than_the_contract_asks_for(tmp_path):
+    write(tmp_path / "x.wav")
+
+    class Corpus:
+        plugin = "corpus/own"
+
+        def read(self, data_folder):
+            labels = {"id": "7", "emotion": None}
+            yield SimpleNamespace(id="u", path=f"{data_folder}/x.wav", speaker=None, labels=labels)
+
+    (record,) = build_manifest(Corpus(), tmp_path, AudioReader()).values()
+    assert {key: record[key] for key in record if key != "recording"} == {
+        "path": str(tmp_path / "x.wav"), "duration_s": 0.5, "speaker": None, "corpus": "own", "id": "7",
+    }  # fmt: skip
 
 
 def test_empty_folder(tmp_path):

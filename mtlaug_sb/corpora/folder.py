@@ -58,6 +58,7 @@ class Folder:
             listed = ", ".join(f"{n} {ending}" for ending, n in sorted(others.items()))
             logger.warning("%s: passed over %s, which cannot be read: what is only there must be converted", root, listed)
         for path in (path for path in files if path.suffix.lower() in READABLE):
-            name, value = path.relative_to(root).with_suffix("").as_posix(), one_form(path.parent.name)
-            labels = {self.label_from_folder: self.rename.get(value, value)} if self.label_from_folder else {}
-            yield Utterance(name, str(path), labels.pop("speaker", None), labels)
+            labels = {self.label_from_folder: one_form(path.parent.name)} if self.label_from_folder else {}
+            speaker = labels.pop("speaker", None)
+            labels = {label: self.rename.get(value, value) for label, value in labels.items()}
+            yield Utterance(path.relative_to(root).with_suffix("").as_posix(), str(path), speaker, labels)

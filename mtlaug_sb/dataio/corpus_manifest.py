@@ -55,9 +55,9 @@ def build_manifest(corpus, data_folder, read_audio, skip_bad_audio=False):
     """
     name = corpus.plugin.partition("/")[2]
     tables, first = _tables(corpus.read(str(data_folder))), []
-    while sum(len(table["id"]) for table in first) <= MANY and (table := next(tables, None)):
+    while sum(len(ids) for ids, _ in first) <= MANY and (table := next(tables, None)):
         first.append(table)
-    n_first = sum(len(table["id"]) for table in first)
+    n_first = sum(len(ids) for ids, _ in first)
     if not n_first:
         raise FileNotFoundError(f"no utterance of corpus '{name}' below '{data_folder}'; is data_folder right?")
     many = n_first > MANY
@@ -66,10 +66,11 @@ def build_manifest(corpus, data_folder, read_audio, skip_bad_audio=False):
         tqdm(desc=f"checking {name}", total=None if many else n_first, unit="file", leave=False, delay=1) as bar,
         _no_garbage_collection(),
     ):
-        for table in _emptying(first, tables):
-            n += len(table["id"])
+        for ids, table in _emptying(first, tables):
+            n += len(ids)
             paths, seconds = table["path"], table["duration_s"]
-            found = {"path": list(map(places.real, paths)), "duration_s": [*seconds], "recording": [MISSING] * len(paths)}
+            found = {"path": list(map(places.real, paths)) if many else [*paths], "duration_s": [*seconds]}
+            found["recording"] = [MISSING] * len(ids)
             unusable = []
             for i in (i for i, known in enumerate(seconds) if known is None or not many):
                 try:
@@ -79,9 +80,9 @@ def build_manifest(corpus, data_folder, read_audio, skip_bad_audio=False):
                     bad.append(str(error))
                     unusable.append(i)
                 bar.update()
-            ids, columns = _columns(name, table | found, unusable)
-            hashes.extend(map(hash, ids))
-            records.extend_columns(ids, columns)
+            usable, columns = _columns(name, ids, table | found, unusable)
+            hashes.extend(map(hash, usable))
+            records.extend_columns(usable, columns)
             bar.update(n - bar.n)
     n_opened = len(records) - records.counts("recording").get(None, 0)
     _check_ids(records, np.sort(hashes), name)
@@ -104,15 +105,16 @@ def _no_garbage_collection():
 
 
 def _tables(utterances):
-    """{key: its values} of some thousand utterances at a time (see ``interfaces.Corpus``)."""
+    """Ids, and {key: its values}, of many utterances at a time (see ``interfaces.Corpus``)."""
     if hasattr(utterances, "columns"):
-        yield from utterances.columns()
+        yield from ((table.pop("id"), table) for table in utterances.columns())
         return
     utterances = iter(utterances)
     while chunk := list(itertools.islice(utterances, CHUNK)):
         labels = dict.fromkeys(itertools.chain.from_iterable(u.labels for u in chunk))
         table = {key: [u.labels.get(key) for u in chunk] for key in labels}
-        yield table | {key: [getattr(u, key) for u in chunk] for key in ("id", "path", "speaker", "duration_s")}
+        table |= {key: [getattr(u, key, None) for u in chunk] for key in ("path", "speaker", "duration_s")}
+        yield [u.id for u in chunk], table
 
 
 def _emptying(first, others):
@@ -133,14 +135,13 @@ def _open(path, read_audio):
     }
 
 
-def _columns(name, table, unusable):
+def _columns(name, ids, table, unusable):
     """Ids, and {key: a value of each utterance}, without the rows that are unusable."""
     # a corpus of several says from which one an utterance is
-    columns = table | {"corpus": [name if c is None else str(c) for c in table.get("corpus", [None] * len(table["id"]))]}
+    columns = table | {"corpus": [name if c is None else str(c) for c in table.get("corpus", [None] * len(ids))]}
     if unusable:
-        rows = sorted(set(range(len(columns["id"]))) - set(unusable))
-        columns = {key: [values[i] for i in rows] for key, values in columns.items()}
-    ids = columns.pop("id")
+        rows = sorted(set(range(len(ids))) - set(unusable))
+        ids, columns = [ids[i] for i in rows], {key: [values[i] for i in rows] for key, values in columns.items()}
     for key in columns.keys() - REQUIRED.keys():
         columns[key] = [MISSING if value is None else value for value in columns[key]]
     return ids, {key: values for key, values in columns.items() if any(value is not MISSING for value in values)}

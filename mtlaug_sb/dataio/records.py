@@ -145,11 +145,13 @@ class Records(Mapping):
         return self if len(self) <= n else self.select(np.linspace(0, len(self) - 1, n).astype(np.int64))
 
     def parts(self, n, n_parts):
-        """All rows as one part, if they are at most n; else parts of n rows, each evenly spread, as different as can be."""
+        """All rows as one part, if they are at most n; else parts of n rows, always drawn alike, as different as can be."""
         if len(self) <= n:
             return [self]
-        places = np.linspace(0, len(self) - 1, n * n_parts).astype(np.int64)
-        return [self.select(places[first::n_parts]) for first in range(n_parts)]
+        # drawn, as the rows of a table may go through the classes in turn
+        order = np.random.default_rng(0).permutation(len(self))
+        places = np.take(order, np.arange(n * n_parts), mode="wrap").reshape(n_parts, n)
+        return [self.select(np.sort(part)) for part in places]
 
     def renamed(self, prefix):
         """The same under ids with a prefix."""

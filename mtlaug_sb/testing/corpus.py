@@ -44,9 +44,16 @@ def check_utterances(cls):
 
 def _expect_same(tables, utterances):
     """By column as one by one."""
-    rows = (dict(zip(table, row, strict=True)) for table in tables for row in zip(*table.values(), strict=True))
-    by_column = [{key: value for key, value in row.items() if value is not None} for row in rows]
-    known = ("id", "path", "speaker", "duration_s")
+    known, by_column = ("id", "path", "speaker", "duration_s"), []
+    for table in tables:
+        lacking = [key for key in known if key not in table]
+        expect(not lacking, f"columns() must give {', '.join(known)}, and lacks {', '.join(lacking)}")
+        kinds = {key: (type(values).__name__, len(values)) for key, values in table.items()}
+        expect(
+            set(kinds.values()) == {("list", len(table["id"]))}, f"columns() must give lists of one length, gives {kinds}"
+        )
+        rows = (dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True))
+        by_column += [{key: value for key, value in row.items() if value is not None} for row in rows]
     one_by_one = ({key: getattr(u, key) for key in known if getattr(u, key) is not None} | u.labels for u in utterances)
     for row, other in zip_longest(by_column, one_by_one):
         expect(row == other, f"says {row} of an utterance by columns(), and {other} one by one")
