@@ -81,7 +81,8 @@ def run_grid(folder, hparams_file, run_opts, overrides, cells, manifests, read_a
     if open_cells:
         workers = ray_workers(own.jobs, own.cell_cpus, own.cell_gpus) if own.backend == "ray" else local_workers(own.jobs)
         megabytes = read_audio.cache_mb
-        shared = share(folder / CACHE, hparams_file, overrides, manifests, read_audio, megabytes, workers)
+        features_of = resolve_experiment(hparams_file, overrides), run_opts.device, workers["threads"]
+        shared = share(folder / CACHE, features_of, manifests, read_audio, megabytes)
         read_audio.forget()
         failures = run_cells(hparams_file, run_opts, cells, open_cells, workers, shared, megabytes)
     if failures:
@@ -149,11 +150,13 @@ def ray_workers(jobs=None, cpus=1, gpus=0.0):
     return {"backend": {"backend": "ray", "n_jobs": jobs, "ray_remote_args": cell}, "threads": cpus, "parent": None}
 
 
-def share(folder, hparams_file, overrides, manifests, read_audio, megabytes, workers):
-    """Write what all cells need into the folder, unless it is there; returns where."""
-    settings = resolve_experiment(hparams_file, overrides)
-    # what features depend on; a thread more or less may change their last bits
-    made_by = json.dumps([settings, manifests, workers["threads"], torch.__version__])
+def share(folder, features_of, manifests, read_audio, megabytes):
+    """Write what all cells need into the folder, unless it is there; returns where.
+
+    Features depend on ``features_of``: settings, the device that they are kept on, and threads, of which one more or less
+    may change the last bits.
+    """
+    made_by = json.dumps([*features_of, manifests, torch.__version__])
     shared = folder / hashlib.sha1(made_by.encode()).hexdigest()[:16]
     if not (shared / INDEX).exists():
         shutil.rmtree(folder, ignore_errors=True)

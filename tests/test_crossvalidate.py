@@ -335,6 +335,23 @@ def test_cells_share_the_cores_unless_their_threads_are_stated(monkeypatch):
     assert cells.local_workers(1)["threads"] == 2
 
 
+def test_features_that_were_kept_on_another_device_are_not_taken(grid, tmp_path, monkeypatch):
+    import cells
+
+    from mtlaug_sb.dataio.audio import AudioReader
+
+    reader = AudioReader(16000, 1.0)
+    cpu, again, gpu = (cells.share(tmp_path / "cache", ("yaml", d, 1), {}, reader, 1.0) for d in ("cpu", "cpu", "cuda:0"))
+    assert cpu == again != gpu
+    assert not cpu.exists()  # a resumed grid on another machine must not meet them
+    seen, share = [], cells.share
+    monkeypatch.setattr(
+        cells, "share", lambda folder, features_of, *rest: seen.append(features_of) or share(folder, features_of, *rest)
+    )
+    grid("--folds=2", "--device=cpu")
+    assert seen[0][1:] == ("cpu", 1)
+
+
 def test_leave_out_and_given_folds(grid, tmp_path):
     (tmp_path / "folds.json").write_text('{"one": ["s03"], "two": ["s01"]}')
     summary = grid(f"--folds_file={tmp_path / 'folds.json'}")
