@@ -24,7 +24,8 @@ class Averages:
             value = value.detach().double()
             share = torch.isfinite(value).double() * weight
             new = torch.stack([torch.nan_to_num(value, posinf=0.0, neginf=0.0) * share, share])
-            self.sums[name] = self.sums[name] + new if name in self.sums else new
+            # a resumed run's sums come from a file
+            self.sums[name] = self.sums[name].to(new.device) + new if name in self.sums else new
 
     def compute(self):
         """{name: mean} of what had a finite value."""

@@ -52,7 +52,7 @@ class History:
     @mark_as_loader
     def load(self, path, end_of_epoch):
         """Checkpoint hook."""
-        state = torch.load(path)
+        state = torch.load(path, map_location="cpu")  # of a run that was begun on a GPU, too
         self.rows, self.seconds = state["rows"], state["seconds"]
         if not end_of_epoch:
             self.running.sums = state["current"]["running"]

@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from mtlaug_sb import make, register
+from mtlaug_sb.averages import Averages
 from mtlaug_sb.dataio.datasets import loader_options
 from mtlaug_sb.inference import EmotionRecognizer
 from mtlaug_sb.inference.training_run import write_model_of_run
@@ -374,6 +375,13 @@ def test_a_step_of_the_other_systems_works(tmp_path, gpu, yaml):
     ready = setting(tmp_path, gpu.device, yaml)
     for _ in range(2):
         ready.step()
+
+
+def test_averages_of_a_resumed_run_go_on_there(gpu):
+    averages = Averages()
+    averages.add({"loss": torch.tensor(1.0)})
+    averages.add({"loss": torch.tensor(3.0).to(gpu.device)})
+    assert averages.compute() == {"loss": 2.0}
 
 
 def test_a_step_hardly_waits_once_features_are_kept(tmp_path, gpu):
