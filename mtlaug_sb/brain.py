@@ -54,10 +54,7 @@ class MultiTaskBrain(SteadyBrain):
         modules = {**hparams["modules"], **self.task_modules}
         super().__init__(modules, hparams["opt_class"], hparams, run_opts, checkpointer)
         self.policy.to(self.device)
-        if self.distributed_launch:
-            # each process draws its own augmentations and dropout
-            self.policy.generator.manual_seed(self.policy.generator.initial_seed() + self.rank)
-            torch.manual_seed(torch.initial_seed() + self.rank)
+        self._draw_apart(0)
         trained = any(p.requires_grad for p in hparams["modules"]["features"].parameters())
         cache = FeatureCache(0) if trained else feature_cache or FeatureCache(hparams["cache_mb"])
         self.input = EncoderInput(self.modules, self.policy, hparams["targets"], self.tasks, cache)
@@ -157,6 +154,8 @@ class MultiTaskBrain(SteadyBrain):
         self.saved = time.perf_counter()
         if checkpoint is not None:
             logger.info("Resumed from %s", checkpoint.path.name)
+            if self.distributed_launch and self.rank > 0:  # the checkpoint has the state of the first process
+                self._draw_apart(self.optimizer_step)
             for name in self.task_modules.keys() - checkpoint.paramfiles.keys():
                 logger.warning("The checkpoint knows nothing of '%s': it starts untrained", name)
 
@@ -209,6 +208,13 @@ class MultiTaskBrain(SteadyBrain):
         self.checkpointer.save_and_keep_only(
             meta={"epoch": epoch, "score": score}, max_keys=["score"], verbosity=logging.DEBUG
         )
+
+    def _draw_apart(self, step):
+        """Have each process of a distributed training draw its own augmentations and dropout."""
+        if self.distributed_launch:
+            place = self.rank + step * torch.distributed.get_world_size()
+            self.policy.generator.manual_seed(self.policy.generator.initial_seed() + place)
+            torch.manual_seed(torch.initial_seed() + place)
 
     def _generators(self):
         return {**SaveableGenerator().generators, "policy": self.policy.generator}

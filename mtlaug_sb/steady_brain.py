@@ -5,6 +5,8 @@ import logging
 import speechbrain as sb
 import torch
 
+from mtlaug_sb.full_precision import in_full_precision
+
 logger = logging.getLogger(__name__)
 
 
@@ -19,6 +21,10 @@ class SteadyBrain(sb.Brain):
     """
 
     steps_per_epoch = None  # of the training loader, once there is one
+
+    def __init__(self, *args, **kwargs):
+        in_full_precision()
+        super().__init__(*args, **kwargs)
 
     @property
     def progress(self):

@@ -14,8 +14,8 @@ Prints and writes side by side, as ratios of what is measured in turns in one ru
   growth     start-up, memory and steps per second with 1,000, 100,000 and 1,000,000 rows of manifest
 
 On real speech where --data_folder (or the environment's MTLAUG_DATA, with emodb/ in it) names some, else on the synthetic
-corpus; on --device=cpu, or on a GPU where there is one. Absolute times are those of this machine while it did what else it
-did; the ratios are what counts.
+corpus; on --device=cpu, or on a GPU where there is one (tasks, inference and growth on the CPU always). Absolute times are
+those of this machine while it did what else it did; the ratios are what counts.
 """
 
 import argparse

@@ -13,6 +13,7 @@ import traceback
 import joblib
 import torch
 import train
+from speechbrain.utils.distributed import infer_device
 from tqdm import tqdm
 
 from mtlaug_sb.atomic import write_atomically
@@ -26,6 +27,7 @@ from mtlaug_sb.options import read_settings
 
 WORKER_DIED = joblib.externals.loky.process_executor.TerminatedWorkerError
 CACHE = "cells.cache"  # in the grid's folder while it runs
+ON_A_GPU = 8  # cells at a time, if nobody says how many
 ROUNDS = 3  # a cell that crashed is tried so often
 _caches = {}  # of a worker: folder of the shared data -> audio, features and manifests
 
@@ -79,9 +81,13 @@ def run_grid(folder, hparams_file, run_opts, overrides, cells, manifests, read_a
     check_data(hparams_file, cells, cells.keys() - set(open_cells), manifests)
     failures = {}
     if open_cells:
-        workers = ray_workers(own.jobs, own.cell_cpus, own.cell_gpus) if own.backend == "ray" else local_workers(own.jobs)
+        device = run_opts.device or infer_device()
+        if own.backend == "ray":
+            workers = ray_workers(own.jobs, own.cell_cpus, own.cell_gpus)
+        else:
+            workers = local_workers(own.jobs, device)
         megabytes = read_audio.cache_mb
-        features_of = resolve_experiment(hparams_file, overrides), run_opts.device, workers["threads"]
+        features_of = resolve_experiment(hparams_file, overrides), device, workers["threads"]
         shared = share(folder / CACHE, features_of, manifests, read_audio, megabytes)
         read_audio.forget()
         failures = run_cells(hparams_file, run_opts, cells, open_cells, workers, shared, megabytes)
@@ -113,9 +119,10 @@ def check_data(hparams_file, cells, finished, manifests):
         logging.disable(muted)
 
 
-def local_workers(jobs=None):
+def local_workers(jobs=None, device="cpu"):
     """Processes on this machine: joblib's settings, threads of a cell, and who must live for them to live."""
-    jobs = jobs or os.cpu_count()
+    # each process has some gigabytes of a GPU, for PyTorch and for features
+    jobs = jobs or (os.cpu_count() if device == "cpu" else min(os.cpu_count(), ON_A_GPU))
     stated = os.environ.get("OMP_NUM_THREADS", "")
     threads = max(1, int(stated)) if stated.isdigit() else max(1, os.cpu_count() // jobs)
     return {"backend": {"backend": "loky", "n_jobs": jobs}, "threads": threads, "parent": os.getpid()}
@@ -245,6 +252,10 @@ def run_cell(hparams_file, run_opts, overrides, threads, shared, megabytes, cwd,
         train.run(hparams_file, run_opts, overrides, _caches[shared], quiet=True)
     except (ValueError, TypeError, FileNotFoundError, FileExistsError) as error:
         return path, f"{path}: {error}", True
+    except torch.AcceleratorError:
+        if parent not in (None, os.getpid()):
+            os._exit(1)  # a GPU that has failed a process fails it for ever: the next cell needs another one
+        return path, traceback.format_exc(limit=-3), False
     except Exception:
         return path, traceback.format_exc(limit=-3), False
     return path, None, False

@@ -13,8 +13,9 @@ came out, splits.json who trained, chose and was tested.
   --folds_file=FILE   these folds instead: JSON or YAML, {name of the fold: [test speakers]}
   --validate          for choosing settings: a cell's speakers validate, and those of the fold before, whom its choice will
                       be tested on, are left out altogether
-  --jobs=N            cells at a time (default: one per core); they share the cores, unless OMP_NUM_THREADS says how many
-                      threads each has: beside other work, threads that wait for each other are slower than one
+  --jobs=N            cells at a time (default: one per core, on a GPU at most 8); they share the cores, unless
+                      OMP_NUM_THREADS says how many threads each has: beside other work, threads that wait for each other are
+                      slower than one
   --backend=ray       on a Ray cluster (RAY_ADDRESS, or one that is started here) instead of local processes; all machines
                       must see the folders under the same names. Needs pip install -e ".[cluster]"
   --cell_cpus=N       with Ray: CPUs of a cell (default 1)

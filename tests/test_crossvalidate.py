@@ -9,10 +9,12 @@ import shutil
 import subprocess
 import sys
 import time
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -333,6 +335,28 @@ def test_cells_share_the_cores_unless_their_threads_are_stated(monkeypatch):
     assert [cells.local_workers(jobs)["threads"] for jobs in (None, 1, 3, 9)] == [1, 8, 2, 1]
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     assert cells.local_workers(1)["threads"] == 2
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert [cells.local_workers(jobs, "cuda:0")["backend"]["n_jobs"] for jobs in (None, 3, 12)] == [8, 3, 12]
+
+
+def test_a_process_whose_gpu_has_failed_ends(monkeypatch, tmp_path):
+    import cells
+
+    ended = []
+
+    def fail(*_, **__):
+        raise torch.AcceleratorError("an illegal memory access was encountered")
+
+    monkeypatch.setattr(cells.train, "run", fail)
+    monkeypatch.setattr(cells, "SharedData", lambda folder: Mock(manifests={}))
+    monkeypatch.setattr(cells, "die_with", lambda parent: None)
+    monkeypatch.setattr(cells.os, "_exit", ended.append)
+    cell = ("x.yaml", None, {"output_folder": "cell"}, 1, str(tmp_path), 1.0, os.getcwd())
+    path, error, hopeless = cells.run_cell(*cell, None)
+    assert (path, hopeless, ended) == ("cell", False, [])
+    assert "illegal memory access" in error
+    cells.run_cell(*cell, os.getpid() + 1)
+    assert ended == [1]
 
 
 def test_features_that_were_kept_on_another_device_are_not_taken(grid, tmp_path, monkeypatch):

@@ -257,3 +257,11 @@ def test_a_recipe_fine_tunes(train, tiny_speech_model, tmp_path):
     assert any("layers.1." in name for name in moved)
     assert any("conv_layers.0." in name for name in moved)
     assert "layer_weights" in moved
+
+
+@pytest.mark.parametrize("arguments", [{"plugin": "encoder/weighted_layers", "n_layers": 2}, {"plugin": "encoder/cnn"}])
+def test_mixed_precision_is_no_error(arguments):
+    encoder = make(**arguments, input_size=8)
+    with torch.autocast("cpu", torch.bfloat16):
+        layers = encoder(torch.rand(2, 40, 8), torch.tensor([1.0, 0.5]))
+    assert all(frames.isfinite().all() for frames, _ in layers)

@@ -35,6 +35,7 @@ FLOORS = {
         "temperature",
         "class_statistics",
         "interfaces",
+        "full_precision",
     ],
     1: [
         "registry",

@@ -139,6 +139,27 @@ def test_a_head_that_is_solved_for_needs_a_target_of_the_recordings(tmp_path):
         brain.fit_heads([], {})
 
 
+def test_32_bits_are_32_bits(tmp_path):
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True  # as SpeechBrain leaves them
+    build(tmp_path)
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert not torch.backends.cudnn.allow_tf32
+
+
+def test_processes_of_a_resumed_distributed_training_draw_apart(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    drawn = set()
+    for rank in (0, 1):
+        brain = build(tmp_path, augmentation=AugmentationPolicy({"speed": make("augmentation/speed")}))
+        brain.distributed_launch, brain.rank = True, rank
+        for step in (0, 5):
+            brain.policy.generator.manual_seed(3)  # what the checkpoint of the first process has
+            torch.manual_seed(4)
+            brain._draw_apart(step)
+            drawn.add((torch.rand((), generator=brain.policy.generator).item(), torch.rand(()).item()))
+    assert len({policy for policy, _ in drawn}) == len({dropout for _, dropout in drawn}) == 4
+
+
 def test_a_nan_step_is_skipped_counted_and_leaves_no_trace(tmp_path):
     brain = build(tmp_path)
     row = fit(brain, Utterances(poisoned=3))

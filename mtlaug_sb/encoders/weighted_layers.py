@@ -89,7 +89,8 @@ class WeightedLayers(nn.Module):
         joined = zero_padding(joined, lengths)
         speech = valid_steps(lengths, joined.shape[1])
         seen = self.input_dropout(joined.transpose(1, 2)).transpose(1, 2)
-        frames = joined.new_zeros(*joined.shape[:2], self.dense.out_features)
-        frames[speech] = self.dropout(self.norm(self.dense(seen[speech])).relu())
+        heard = self.dropout(self.norm(self.dense(seen[speech])).relu())
+        frames = heard.new_zeros(*joined.shape[:2], self.dense.out_features)  # of 16 bits, perhaps
+        frames[speech] = heard
         layers = [joined, frames, torch.cat([frames, joined], dim=2)] if self.skip else [joined, frames]
         return [(frames, lengths) for frames in layers]

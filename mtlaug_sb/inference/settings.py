@@ -4,6 +4,8 @@ import torch
 from speechbrain.utils.distributed import infer_device
 from speechbrain.utils.run_opts import RunOptions
 
+from mtlaug_sb.full_precision import in_full_precision
+
 # what a caller may set for one model: key -> (default, low, high)
 SETTINGS = {
     "temperature": (None, 0.01, 100.0),
@@ -63,6 +65,7 @@ def choose_device(run_opts):
     unknown = (run_opts or {}).keys() - {"device"}
     if unknown:
         raise ValueError(f"run_opts: a model in use knows 'device', not {', '.join(sorted(unknown))}")
+    in_full_precision()
     device = (run_opts or {}).get("device") or infer_device()
     try:
         torch.empty(0, device=device)

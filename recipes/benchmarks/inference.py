@@ -21,6 +21,7 @@ def measure(options):
                 "--number_of_epochs=1",
                 f"--output_folder={folder}/model",
                 "--noprogressbar",
+                "--device=cpu",
             )
         paths = [record["path"] for record in Setting(options, folder).records.spread(30).values()]
         model = options.model or f"{folder}/model"
