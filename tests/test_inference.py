@@ -264,6 +264,13 @@ def test_wrong_lengths_are_refused(model, lengths):
         model.classify_batch(torch.rand(2, 16000), torch.tensor(lengths))
 
 
+def test_a_model_in_use_multiplies_32_bits_as_they_are(folder):
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True  # as SpeechBrain leaves them
+    EmotionRecognizer.from_hparams(folder)
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert not torch.backends.cudnn.allow_tf32
+
+
 def test_loading_leaves_the_random_state_alone(folder):
     torch.manual_seed(5)
     expected = torch.rand(3)

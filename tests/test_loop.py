@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from unittest.mock import Mock
 
 import pytest
 import speechbrain as sb
@@ -158,6 +159,14 @@ def test_processes_of_a_resumed_distributed_training_draw_apart(tmp_path, monkey
             brain._draw_apart(step)
             drawn.add((torch.rand((), generator=brain.policy.generator).item(), torch.rand(()).item()))
     assert len({policy for policy, _ in drawn}) == len({dropout for _, dropout in drawn}) == 4
+    monkeypatch.setattr(sb.Brain, "on_fit_start", lambda brain: None)
+    again = []
+    brain._draw_apart, brain.checkpointer, brain.optimizer_step = again.append, Mock(), 7
+    brain.checkpointer.find_checkpoint.return_value.paramfiles = {}
+    for rank in (0, 1):  # the first process goes on where it was
+        brain.rank = rank
+        brain.on_fit_start()
+    assert again == [7]
 
 
 def test_a_nan_step_is_skipped_counted_and_leaves_no_trace(tmp_path):
