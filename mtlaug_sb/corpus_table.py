@@ -10,7 +10,7 @@ from collections import Counter
 from mtlaug_sb.interfaces import Utterance
 from mtlaug_sb.unicode_form import one_form
 
-KNOWN = ("path", "id", "speaker", "duration_s")  # columns that are no labels
+KNOWN = ("id", "path", "speaker", "duration_s")  # columns that are no labels
 CHUNK = 500  # rows at a time: few enough for a processor's cache
 
 
@@ -38,7 +38,7 @@ class UtteranceTable:
 
     def __iter__(self):
         for columns in self.columns():
-            ids, paths, speakers, seconds = (columns.pop(name) for name in ("id", "path", "speaker", "duration_s"))
+            ids, paths, speakers, seconds = (columns.pop(name) for name in KNOWN)
             for i, path in enumerate(paths):
                 labels = {name: values[i] for name, values in columns.items() if values[i] is not None}
                 yield Utterance(ids[i], path, speakers[i], labels, seconds[i])

@@ -240,7 +240,8 @@ def run_cell(hparams_file, run_opts, overrides, threads, shared, megabytes, cwd,
     """Train one cell; returns its folder, its error or None, and whether that looks like wrong settings."""
     os.chdir(cwd)
     torch.set_num_threads(threads)
-    if parent not in (None, os.getpid()):
+    is_apart = parent not in (None, os.getpid())
+    if is_apart:
         die_with(parent)
     path = overrides["output_folder"]
     try:
@@ -252,11 +253,9 @@ def run_cell(hparams_file, run_opts, overrides, threads, shared, megabytes, cwd,
         train.run(hparams_file, run_opts, overrides, _caches[shared], quiet=True)
     except (ValueError, TypeError, FileNotFoundError, FileExistsError) as error:
         return path, f"{path}: {error}", True
-    except torch.AcceleratorError:
-        if parent not in (None, os.getpid()):
+    except Exception as error:
+        if isinstance(error, torch.AcceleratorError) and is_apart:
             os._exit(1)  # a GPU that has failed a process fails it for ever: the next cell needs another one
-        return path, traceback.format_exc(limit=-3), False
-    except Exception:
         return path, traceback.format_exc(limit=-3), False
     return path, None, False
 

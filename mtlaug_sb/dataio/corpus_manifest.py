@@ -54,10 +54,10 @@ def build_manifest(corpus, data_folder, read_audio, skip_bad_audio=False):
         If an id occurs twice, or a sample of the durations is wrong.
     """
     name = corpus.plugin.partition("/")[2]
-    tables, first = _tables(corpus.read(str(data_folder))), []
-    while sum(len(ids) for ids, _ in first) <= MANY and (table := next(tables, None)):
+    tables, first, n_first = _tables(corpus.read(str(data_folder))), [], 0
+    while n_first <= MANY and (table := next(tables, None)):
         first.append(table)
-    n_first = sum(len(ids) for ids, _ in first)
+        n_first += len(table[0])
     if not n_first:
         raise FileNotFoundError(f"no utterance of corpus '{name}' below '{data_folder}'; is data_folder right?")
     many = n_first > MANY

@@ -4,6 +4,7 @@ import pathlib
 import tempfile
 from itertools import zip_longest
 
+from mtlaug_sb.corpus_table import KNOWN
 from mtlaug_sb.testing.contract import expect, shape
 from mtlaug_sb.testing.examples import make_example
 
@@ -44,17 +45,17 @@ def check_utterances(cls):
 
 def _expect_same(tables, utterances):
     """By column as one by one."""
-    known, by_column = ("id", "path", "speaker", "duration_s"), []
+    by_column = []
     for table in tables:
-        lacking = [key for key in known if key not in table]
-        expect(not lacking, f"columns() must give {', '.join(known)}, and lacks {', '.join(lacking)}")
+        lacking = [key for key in KNOWN if key not in table]
+        expect(not lacking, f"columns() must give {', '.join(KNOWN)}, and lacks {', '.join(lacking)}")
         kinds = {key: (type(values).__name__, len(values)) for key, values in table.items()}
         expect(
             set(kinds.values()) == {("list", len(table["id"]))}, f"columns() must give lists of one length, gives {kinds}"
         )
         rows = (dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True))
         by_column += [{key: value for key, value in row.items() if value is not None} for row in rows]
-    one_by_one = ({key: getattr(u, key) for key in known if getattr(u, key) is not None} | u.labels for u in utterances)
+    one_by_one = ({key: getattr(u, key) for key in KNOWN if getattr(u, key) is not None} | u.labels for u in utterances)
     for row, other in zip_longest(by_column, one_by_one):
         expect(row == other, f"says {row} of an utterance by columns(), and {other} one by one")
 
